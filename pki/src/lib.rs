@@ -1,0 +1,43 @@
+//! Device X.509: certification requests, the IDevID and LDevID profiles, CAs, issuance and chains.
+//!
+//! Pure: the time (`now`, unix seconds) and the randomness are parameters, the signing key is behind
+//! [`CertificateSigner`]. A certificate comes to be in one way only: a [`VerifiedCsr`] and a profile give a
+//! [`ToBeSigned`], whose bytes can be stored, and signing that gives an [`Issued`].
+#![deny(missing_docs)]
+
+mod asn1;
+mod base64;
+mod ca;
+mod certificate;
+mod chain;
+mod csr;
+mod device_serial;
+mod error;
+mod extensions;
+mod idevid;
+mod issue;
+mod ldevid;
+mod name;
+pub mod pem;
+pub mod pkcs7;
+mod serial_number;
+mod signature;
+mod signer;
+mod validity;
+
+pub use base64::{decode_base64, encode_base64};
+pub use ca::{
+    CaSubject, Lifetime, ServerName, make_device_ca, make_issuing_ca, make_root, make_tls_server,
+};
+pub use certificate::{Certificate, MAX_CERTIFICATE};
+pub use chain::{
+    ChainPolicy, DeviceChain, LeafValidity, MAX_CHAIN, TrustedCas, UnanchoredChain, VerifiedChain,
+};
+pub use csr::{Csr, MAX_CSR, VerifiedCsr, build_csr};
+pub use device_serial::DeviceSerial;
+pub use error::Error;
+pub use idevid::{HardwareModule, IdevidProfile, IdevidSubject};
+pub use issue::{Issued, Issuer, ToBeSigned};
+pub use ldevid::{ExtendedKeyUse, LdevidProfile, LdevidSubject};
+pub use serial_number::CertificateSerial;
+pub use signer::CertificateSigner;

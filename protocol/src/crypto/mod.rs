@@ -1,0 +1,9 @@
+//! Keys and the ciphers of TO2's tunnel. All public-key work goes through one backend, chosen by a Cargo feature:
+//! `aws_lc` by default, `portable` (p256, p384) without it. Nothing outside this folder names a backend.
+
+mod backend;
+mod certificate_signature;
+mod key;
+
+pub use certificate_signature::{CertificateAlgorithm, verify_certificate_signature};
+pub use key::{KeyType, OwnerKey, SigningKey, VerifyingKey};

@@ -1,0 +1,20 @@
+//! FIDO Device Onboard 1.1 without input or output: bytes in, bytes and the next state out.
+//!
+//! Time is a value, randomness is a parameter, and storage is unknown here. What was received and what was verified
+//! are different types.
+
+#![deny(missing_docs)]
+
+pub mod cbor;
+pub mod crypto;
+mod error;
+mod guid;
+mod hash;
+pub mod messages;
+pub mod nonce;
+mod public_key;
+
+pub use error::{Error, ErrorCode, VoucherFault};
+pub use guid::Guid;
+pub use hash::{Hash, HashType, Hmac, HmacType};
+pub use public_key::{PublicKey, PublicKeyEncoding, PublicKeyType};

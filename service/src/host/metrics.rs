@@ -1,0 +1,82 @@
+//! Counters in Prometheus' text format, served at the operator listener's `GET /metrics`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_web::{HttpResponse, web};
+
+/// What this process has counted since it started.
+pub struct Metrics {
+    answered: [AtomicU64; 256],
+    refused: [AtomicU64; 256],
+    named: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Metrics {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            answered: std::array::from_fn(|_| AtomicU64::new(0)),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            named: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// Counts an FDO message by its type and whether it was answered or refused.
+    pub fn message(&self, message_type: u8, answered: bool) {
+        let table = if answered { &self.answered } else { &self.refused };
+        table[usize::from(message_type)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds one to a counter of the service's own, such as `firstlight_claims_fulfilled_total`.
+    pub fn count(&self, name: &'static str) {
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    /// Adds the route to a listener.
+    pub fn configure(self: &Arc<Self>, cfg: &mut web::ServiceConfig) {
+        cfg.app_data(web::Data::from(self.clone())).route("/metrics", web::get().to(show));
+    }
+
+    /// All counters that are not zero.
+    pub fn render(&self) -> String {
+        let mut text = String::from("# TYPE firstlight_messages_total counter\n");
+        for (outcome, table) in [("answered", &self.answered), ("refused", &self.refused)] {
+            for (message_type, count) in table.iter().enumerate() {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    let _ = writeln!(
+                        text,
+                        "firstlight_messages_total{{message=\"{message_type}\",outcome=\"{outcome}\"}} {count}"
+                    );
+                }
+            }
+        }
+        for (name, count) in self.named.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = writeln!(text, "# TYPE {name} counter\n{name} {count}");
+        }
+        text
+    }
+}
+
+async fn show(metrics: web::Data<Metrics>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.message(60, true);
+        metrics.message(60, false);
+        metrics.count("firstlight_claims_total");
+        let text = metrics.render();
+        assert!(text.contains("{message=\"60\",outcome=\"answered\"} 1"));
+        assert!(text.contains("{message=\"60\",outcome=\"refused\"} 1"));
+        assert!(text.contains("firstlight_claims_total 1"));
+    }
+}
