@@ -4,7 +4,7 @@
 
 use const_oid::AssociatedOid;
 use der::asn1::AnyRef;
-use der::{Decode, Encode, Reader, SliceReader, TagNumber, Tagged};
+use der::{Decode, Reader, TagNumber, Tagged};
 use fdo_protocol::crypto::VerifyingKey;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName, SubjectKeyIdentifier};
@@ -49,7 +49,7 @@ impl Certificate {
         let extensions = tbs.extensions.as_deref().unwrap_or(&[]);
         Ok(Self {
             der: der.to_vec(),
-            serial: lower_hex(tbs.serial_number.as_bytes()),
+            serial: serial_hex(tbs.serial_number.as_bytes()),
             subject: ReceivedName::parse(WHAT, &tbs.subject)?,
             issuer: ReceivedName::parse(WHAT, &tbs.issuer)?,
             not_before: validity::seconds(tbs.validity.not_before),
@@ -145,7 +145,9 @@ impl Certificate {
     /// Whether basicConstraints says that this is a CA.
     #[must_use]
     pub fn is_ca(&self) -> bool {
-        self.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
+        self.basic_constraints
+            .as_ref()
+            .is_some_and(|constraints| constraints.ca)
     }
 
     /// Checks that the key in `issuer` signed this certificate; names are not compared.
@@ -156,10 +158,16 @@ impl Certificate {
     /// Checks `now` against notBefore and notAfter.
     pub fn check_validity(&self, what: &'static str, now: u64) -> Result<(), Error> {
         if now < self.not_before {
-            return Err(Error::NotValidNow { what, reason: "it is not valid yet; is the clock right?" });
+            return Err(Error::NotValidNow {
+                what,
+                reason: "it is not valid yet; is the clock right?",
+            });
         }
         if now > self.not_after {
-            return Err(Error::NotValidNow { what, reason: "it has expired" });
+            return Err(Error::NotValidNow {
+                what,
+                reason: "it has expired",
+            });
         }
         Ok(())
     }
@@ -185,12 +193,22 @@ impl Certificate {
     }
 }
 
+/// Without the zero octet that only keeps the number positive.
+fn serial_hex(octets: &[u8]) -> String {
+    match octets {
+        [0, rest @ ..] if !rest.is_empty() => lower_hex(rest),
+        octets => lower_hex(octets),
+    }
+}
+
 /// The only extension of type `T`; two of a kind contradict each other.
 fn find<T>(extensions: &[Extension]) -> Result<Option<T>, Error>
 where
     T: AssociatedOid + for<'a> Decode<'a, Error = der::Error>,
 {
-    only(extensions, T::OID)?.map(|bytes| T::from_der(bytes).map_err(Error::der(WHAT))).transpose()
+    only(extensions, T::OID)?
+        .map(|bytes| T::from_der(bytes).map_err(Error::der(WHAT)))
+        .transpose()
 }
 
 fn only(extensions: &[Extension], oid: const_oid::ObjectIdentifier) -> Result<Option<&[u8]>, Error> {
@@ -204,7 +222,9 @@ fn only(extensions: &[Extension], oid: const_oid::ObjectIdentifier) -> Result<Op
 
 /// Walks the alternative names by hand: a name of a kind that nobody knows must not hide the others.
 fn uris(extensions: &[Extension]) -> Result<Vec<String>, Error> {
-    let Some(bytes) = only(extensions, SubjectAltName::OID)? else { return Ok(Vec::new()) };
+    let Some(bytes) = only(extensions, SubjectAltName::OID)? else {
+        return Ok(Vec::new());
+    };
     let walk = || {
         AnyRef::from_der(bytes)?.sequence(|names| {
             let mut uris = Vec::new();

@@ -39,11 +39,23 @@ impl Csr {
         let signed: Signed = asn1::decode(WHAT, der, MAX_CSR)?;
         let body = asn1::encode(WHAT, &signed.body)?;
         let info: RequestInfo = asn1::decode(WHAT, &body, MAX_CSR)?;
-        if info.version.decode_as::<UintRef<'_>>().map_err(Error::der(WHAT))?.as_bytes() != [0] {
+        if info
+            .version
+            .decode_as::<UintRef<'_>>()
+            .map_err(Error::der(WHAT))?
+            .as_bytes()
+            != [0]
+        {
             return Err(Error::malformed(WHAT, "its version is not 0"));
         }
-        let attributes = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
-        if info.attributes.is_some_and(|received| received.tag() != attributes) {
+        let attributes = Tag::ContextSpecific {
+            constructed: true,
+            number: TagNumber(0),
+        };
+        if info
+            .attributes
+            .is_some_and(|received| received.tag() != attributes)
+        {
             return Err(Error::malformed(WHAT, "its attributes are not where they belong"));
         }
         Ok(Self {
@@ -61,7 +73,10 @@ impl Csr {
             return Self::parse(body);
         }
         if body.len() > 3 * MAX_CSR {
-            return Err(Error::TooLarge { what: WHAT, limit: 3 * MAX_CSR });
+            return Err(Error::TooLarge {
+                what: WHAT,
+                limit: 3 * MAX_CSR,
+            });
         }
         if body.trim_ascii_start().starts_with(b"-----BEGIN ") {
             let text = std::str::from_utf8(body).map_err(|_| Error::malformed(WHAT, "it is not text"))?;
@@ -118,14 +133,17 @@ pub(crate) fn parse_key(spki: &[u8]) -> Result<VerifyingKey, Error> {
         rfc8410::ID_ED_25519 => return refuse("Ed25519 keys are not issued certificates"),
         _ => return refuse("its type is not known"),
     }
-    let curve = info.algorithm.parameters.as_ref().and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
+    let curve = info
+        .algorithm
+        .parameters
+        .as_ref()
+        .and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
     match curve {
         Some(rfc5912::SECP_256_R_1 | rfc5912::SECP_384_R_1) => {}
         Some(_) => return refuse("its curve is not allowed"),
         None => return refuse("its curve is not named"),
     }
-    VerifyingKey::from_spki_der(spki)
-        .or_else(|_| refuse("its point is not on the curve"))
+    VerifyingKey::from_spki_der(spki).or_else(|_| refuse("its point is not on the curve"))
 }
 
 /// Length of an RSA modulus; 0 where it cannot be read.
@@ -135,7 +153,9 @@ fn rsa_bits(info: &PublicKeyInfo) -> usize {
         modulus: UintRef<'a>,
         exponent: UintRef<'a>,
     }
-    let Some(Ok(key)) = info.key.as_bytes().map(<RsaKey<'_> as der::Decode>::from_der) else { return 0 };
+    let Some(Ok(key)) = info.key.as_bytes().map(<RsaKey<'_> as der::Decode>::from_der) else {
+        return 0;
+    };
     let modulus = key.modulus.as_bytes();
     let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
     (modulus.len() * 8).saturating_sub(leading)
@@ -150,11 +170,20 @@ pub fn build_csr(
     let invalid = Error::encoding(WHAT);
     let info = RequestInfo {
         version: Any::encode_from(&0_u8).map_err(&invalid)?,
-        subject: NameBuilder::default().common_name(common_name)?.serial_number(serial)?.build()?,
+        subject: NameBuilder::default()
+            .common_name(common_name)?
+            .serial_number(serial)?
+            .build()?,
         public_key: asn1::decode("public key", signer.public_key().spki_der(), MAX_CSR)?,
         attributes: Some(
-            Any::new(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, [])
-                .map_err(&invalid)?,
+            Any::new(
+                Tag::ContextSpecific {
+                    constructed: true,
+                    number: TagNumber(0),
+                },
+                [],
+            )
+            .map_err(&invalid)?,
         ),
     };
     crate::issue::seal(&asn1::encode(WHAT, &info)?, signer)

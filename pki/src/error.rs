@@ -26,7 +26,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The signature was made with an algorithm that is not allowed.
-    #[error("signature algorithm {0} is not allowed: use ECDSA or RSA with SHA-256, SHA-384 or SHA-512")]
+    #[error("signature algorithm {0} is not allowed: use ECDSA or RSA with SHA-256 or SHA-384")]
     UnsupportedSignature(String),
     /// A signature does not verify.
     #[error("the signature of the {what} does not verify")]
@@ -77,6 +77,9 @@ impl Error {
 
     /// Only for encoding values that were checked before: a failure means that one did not fit after all.
     pub(crate) fn encoding(field: &'static str) -> impl Fn(der::Error) -> Self {
-        move |_| Self::InvalidField { field, reason: "the value cannot be encoded" }
+        move |_| Self::InvalidField {
+            field,
+            reason: "the value cannot be encoded",
+        }
     }
 }

@@ -24,9 +24,14 @@ pub struct Issuer {
 impl Issuer {
     /// Takes a CA certificate with a P-256 or P-384 key; one that may not sign certificates is refused.
     pub fn new(certificate: &Certificate) -> Result<Self, Error> {
-        let may_sign = certificate.key_usage().is_none_or(x509_cert::ext::pkix::KeyUsage::key_cert_sign);
+        let may_sign = certificate
+            .key_usage()
+            .is_none_or(x509_cert::ext::pkix::KeyUsage::key_cert_sign);
         if !certificate.is_ca() || !may_sign {
-            return Err(Error::WrongUse { index: 0, reason: "it is not the certificate of a CA" });
+            return Err(Error::WrongUse {
+                index: 0,
+                reason: "it is not the certificate of a CA",
+            });
         }
         Ok(Self {
             subject: certificate.subject_der().clone(),
@@ -150,7 +155,9 @@ impl ToBeSigned {
     /// Signs; the signer must hold the issuer's key.
     pub fn sign(self, signer: &dyn CertificateSigner) -> Result<Issued, Error> {
         if *signer.public_key() != self.issuer {
-            return Err(Error::Signer("the signer holds another key than the issuer's".to_owned()));
+            return Err(Error::Signer(
+                "the signer holds another key than the issuer's".to_owned(),
+            ));
         }
         Ok(Issued {
             der: seal(&self.der, signer)?,

@@ -1,7 +1,7 @@
 //! Distinguished names: written by us within X.520's bounds, read from others whatever they hold (RFC 5280, 4.1.2.4).
 
 use const_oid::ObjectIdentifier;
-use const_oid::db::{DB, rfc4519};
+use const_oid::db::{rfc3280, rfc4519};
 use der::asn1::{Any, AnyRef, Utf8StringRef};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 
@@ -20,15 +20,15 @@ pub(crate) struct NameBuilder {
 
 impl NameBuilder {
     pub(crate) fn organization(self, text: Option<&str>) -> Result<Self, Error> {
-        self.text(rfc4519::O, "organization", text)
+        self.text(rfc4519::ORGANIZATION_NAME, "organization", text)
     }
 
     pub(crate) fn organizational_unit(self, text: Option<&str>) -> Result<Self, Error> {
-        self.text(rfc4519::OU, "organizational unit", text)
+        self.text(rfc4519::ORGANIZATIONAL_UNIT_NAME, "organizational unit", text)
     }
 
     pub(crate) fn common_name(self, text: Option<&str>) -> Result<Self, Error> {
-        self.text(rfc4519::CN, "common name", text)
+        self.text(rfc4519::COMMON_NAME, "common name", text)
     }
 
     pub(crate) fn serial_number(mut self, serial: &DeviceSerial) -> Result<Self, Error> {
@@ -97,7 +97,10 @@ impl ReceivedName {
     }
 
     fn find(&self, wanted: ObjectIdentifier) -> Option<&str> {
-        self.attributes.iter().find(|(oid, _)| *oid == wanted).map(|(_, text)| text.as_str())
+        self.attributes
+            .iter()
+            .find(|(oid, _)| *oid == wanted)
+            .map(|(_, text)| text.as_str())
     }
 
     pub(crate) fn serial_number(&self) -> Option<&str> {
@@ -105,7 +108,7 @@ impl ReceivedName {
     }
 
     pub(crate) fn common_name(&self) -> Option<&str> {
-        self.find(rfc4519::CN)
+        self.find(rfc4519::COMMON_NAME)
     }
 
     /// `CN=.., O=..` in the order of the certificate, fit for a line of a log.
@@ -114,12 +117,28 @@ impl ReceivedName {
             .attributes
             .iter()
             .map(|(oid, text)| {
-                let label = DB.shortest_name_by_oid(oid).map_or_else(|| oid.to_string(), ToOwned::to_owned);
+                let label = label_of(*oid);
                 format!("{label}={}", escape(text))
             })
             .collect();
         parts.join(", ")
     }
+}
+
+/// The short name of RFC 4519, or the OID in dots.
+fn label_of(oid: ObjectIdentifier) -> String {
+    let label = match oid {
+        rfc4519::COMMON_NAME => "CN",
+        rfc4519::ORGANIZATION_NAME => "O",
+        rfc4519::ORGANIZATIONAL_UNIT_NAME => "OU",
+        rfc4519::COUNTRY_NAME => "C",
+        rfc4519::LOCALITY_NAME => "L",
+        rfc4519::ST => "ST",
+        rfc4519::SERIAL_NUMBER => "serialNumber",
+        rfc3280::EMAIL_ADDRESS => "emailAddress",
+        other => return other.to_string(),
+    };
+    label.to_owned()
 }
 
 /// Names come from strangers: separators and what could forge a line of a log are escaped.
@@ -152,7 +171,10 @@ fn text_of(value: AnyRef<'_>) -> String {
         Tag::BmpString => {
             let (pairs, rest) = bytes.as_chunks::<2>();
             let units = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
-            char::decode_utf16(units).collect::<Result<String, _>>().ok().filter(|_| rest.is_empty())
+            char::decode_utf16(units)
+                .collect::<Result<String, _>>()
+                .ok()
+                .filter(|_| rest.is_empty())
         }
         _ => None,
     };
@@ -187,7 +209,10 @@ mod tests {
         for text in ["", "a\nb", &"x".repeat(65)] {
             assert!(matches!(
                 NameBuilder::default().common_name(Some(text)),
-                Err(Error::InvalidField { field: "common name", .. })
+                Err(Error::InvalidField {
+                    field: "common name",
+                    ..
+                })
             ));
         }
     }

@@ -21,7 +21,10 @@ fn time(seconds: u64) -> Result<Time, Error> {
 pub(crate) fn validity(not_before: u64, not_after: u64) -> Result<Validity<Raw>, Error> {
     if not_before >= not_after {
         let reason = "it ends before it begins: has the issuer's certificate expired?";
-        return Err(Error::InvalidField { field: "validity", reason });
+        return Err(Error::InvalidField {
+            field: "validity",
+            reason,
+        });
     }
     Ok(Validity::new(time(not_before)?, time(not_after)?))
 }

@@ -1,0 +1,230 @@
+//! What OpenSSL's command line tool says about what we make, and what we say about what it makes.
+#![allow(clippy::unwrap_used)]
+
+mod fixtures;
+
+use std::path::Path;
+use std::process::Command;
+
+use fdo_pki::{
+    Csr, Error, HardwareModule, IdevidProfile, IdevidSubject, LdevidProfile, Lifetime, ServerName, build_csr,
+    make_tls_server, pem, pkcs7,
+};
+use fdo_protocol::crypto::{KeyType, SigningKey};
+use fixtures::{NOW, World, key, rng, serial};
+
+/// Runs `openssl` in `dir`; standard output, or what it complained about.
+fn openssl(dir: &Path, line: &str) -> Result<String, String> {
+    let output = Command::new("openssl")
+        .current_dir(dir)
+        .args(line.split_whitespace())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        Ok(text + &complaint)
+    } else {
+        Err(format!("{line}: {text}{complaint}"))
+    }
+}
+
+fn write_pem(dir: &Path, name: &str, der: &[u8]) {
+    std::fs::write(dir.join(name), pem::encode_certificates(&[der]).unwrap()).unwrap();
+}
+
+#[test]
+fn an_ldevid_chain_passes_strict_verification_as_a_tls_client() {
+    for (ca, device) in [
+        (KeyType::P256, KeyType::P256),
+        (KeyType::P384, KeyType::P384),
+        (KeyType::P384, KeyType::P256),
+    ] {
+        let mut world = World::new(ca, device);
+        let dir = tempfile::tempdir().unwrap();
+        let ldevid = world.ldevid(&LdevidProfile::default());
+        write_pem(dir.path(), "root.pem", world.root.issued.der());
+        write_pem(dir.path(), "issuing.pem", world.issuing.issued.der());
+        write_pem(dir.path(), "leaf.pem", ldevid.der());
+        let verify = format!(
+            "verify -x509_strict -attime {} -CAfile root.pem -untrusted issuing.pem",
+            NOW + 60
+        );
+        openssl(dir.path(), &format!("{verify} -purpose sslclient leaf.pem")).unwrap();
+        let server = openssl(dir.path(), &format!("{verify} -purpose sslserver leaf.pem"));
+        assert!(server.is_err(), "a client's certificate passed as a server's");
+        let text = openssl(dir.path(), "x509 -in leaf.pem -noout -text -certopt ext_parse").unwrap();
+        for expected in [
+            "serialNumber = FL-0001",
+            "URI:urn:uuid:01234567-89ab",
+            "CA:FALSE",
+            "TLS Web Client",
+        ] {
+            assert!(text.contains(expected), "{expected} is missing in {text}");
+        }
+    }
+}
+
+#[test]
+fn an_idevid_has_no_end_and_names_its_hardware() {
+    let mut world = World::p256();
+    let dir = tempfile::tempdir().unwrap();
+    let profile = IdevidProfile {
+        organization: Some("Example".into()),
+        model: Some("Gateway 3".into()),
+    };
+    let hardware = HardwareModule::new("2.23.133.1.2", b"\x01TPM").unwrap();
+    let record = IdevidSubject {
+        serial: serial(),
+        common_name: Some("gw".into()),
+        hardware: Some(hardware),
+    };
+    let idevid = world.idevid(&profile, &record);
+    write_pem(dir.path(), "ca.pem", world.device_ca.issued.der());
+    write_pem(dir.path(), "leaf.pem", idevid.der());
+    let text = openssl(dir.path(), "x509 -in leaf.pem -noout -text").unwrap();
+    for expected in [
+        "Not After : Dec 31 23:59:59 9999 GMT",
+        "Subject: O = Example, OU = Gateway 3, CN = gw, serialNumber = FL-0001",
+        "othername: 1.3.6.1.5.5.7.8.4",
+        "X509v3 Authority Key Identifier",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing in {text}");
+    }
+    assert!(
+        !text.contains("Subject Key Identifier") && !text.contains("Basic Constraints"),
+        "{text}"
+    );
+    let parsed = openssl(dir.path(), "asn1parse -in leaf.pem -i").unwrap();
+    assert!(parsed.contains("PRINTABLESTRING   :FL-0001"), "{parsed}");
+    openssl(
+        dir.path(),
+        &format!("verify -attime {} -CAfile ca.pem leaf.pem", NOW + 60),
+    )
+    .unwrap();
+}
+
+#[test]
+fn our_requests_verify_with_openssl() {
+    for key_type in [KeyType::P256, KeyType::P384] {
+        let dir = tempfile::tempdir().unwrap();
+        let der = build_csr(&key(key_type), Some("device"), &serial()).unwrap();
+        std::fs::write(dir.path().join("csr.pem"), pem::encode_csr(&der).unwrap()).unwrap();
+        let text = openssl(dir.path(), "req -in csr.pem -noout -verify -subject").unwrap();
+        assert!(
+            text.contains("verify OK") && text.contains("serialNumber = FL-0001"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn requests_made_by_openssl_are_accepted_in_every_encoding() {
+    let dir = tempfile::tempdir().unwrap();
+    for curve in ["prime256v1", "secp384r1"] {
+        for digest in ["sha256", "sha384"] {
+            let new = format!(
+                "req -new -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -{digest} -keyout k -out c"
+            );
+            openssl(
+                dir.path(),
+                &format!("{new} -subj /CN=dev/serialNumber=X -addext subjectAltName=DNS:a"),
+            )
+            .unwrap();
+            openssl(dir.path(), "req -in c -outform DER -out d").unwrap();
+            let text = std::fs::read(dir.path().join("c")).unwrap();
+            let der = std::fs::read(dir.path().join("d")).unwrap();
+            let base64 = fdo_pki::encode_base64(&der);
+            let wrapped = base64
+                .as_bytes()
+                .chunks(64)
+                .collect::<Vec<_>>()
+                .join(&b"\r\n"[..]);
+            for body in [&text, &der, &wrapped] {
+                let csr = Csr::from_any(body).unwrap().verify().unwrap();
+                assert_eq!(csr.der(), der);
+                assert_eq!(csr.requested_subject(), "CN=dev, serialNumber=X");
+            }
+        }
+    }
+}
+
+#[test]
+fn weak_and_unlisted_keys_are_refused_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |make: &str| {
+        openssl(
+            dir.path(),
+            &format!("{make} -nodes -subj /CN=dev -keyout k -outform DER -out d"),
+        )
+        .unwrap();
+        match Csr::parse(&std::fs::read(dir.path().join("d")).unwrap()) {
+            Err(Error::UnsupportedKey { reason }) => reason,
+            other => panic!("{make}: {other:?}"),
+        }
+    };
+    assert!(refused("req -new -newkey rsa:1024").contains("less than 2048"));
+    assert!(refused("req -new -newkey rsa:2048").contains("not issued"));
+    assert!(refused("req -new -newkey ec -pkeyopt ec_paramgen_curve:secp256k1").contains("curve"));
+    assert!(refused("req -new -newkey ec -pkeyopt ec_paramgen_curve:secp521r1").contains("curve"));
+    assert!(refused("req -new -newkey ed25519").contains("Ed25519"));
+}
+
+#[test]
+fn certs_only_messages_are_exchanged_with_openssl() {
+    let world = World::p256();
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = [world.root.issued.der(), world.issuing.issued.der()];
+    std::fs::write(
+        dir.path().join("p7"),
+        pkcs7::build_certs_only(&certificates).unwrap(),
+    )
+    .unwrap();
+    let text = openssl(dir.path(), "pkcs7 -inform DER -in p7 -print_certs -noout").unwrap();
+    assert!(
+        text.contains("Owner Root") && text.contains("Owner Issuing"),
+        "{text}"
+    );
+
+    write_pem(dir.path(), "a.pem", certificates[0]);
+    write_pem(dir.path(), "b.pem", certificates[1]);
+    openssl(
+        dir.path(),
+        "crl2pkcs7 -nocrl -certfile a.pem -certfile b.pem -outform DER -out theirs",
+    )
+    .unwrap();
+    let mut read = pkcs7::parse_certs_only(&std::fs::read(dir.path().join("theirs")).unwrap()).unwrap();
+    let mut expected = certificates.map(<[u8]>::to_vec).to_vec();
+    read.sort();
+    expected.sort();
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn a_listeners_certificate_is_valid_for_its_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let signer: SigningKey = key(KeyType::P256);
+    let names = [
+        ServerName::Dns("maker.example".into()),
+        ServerName::Ip("127.0.0.1".parse().unwrap()),
+    ];
+    let issued = make_tls_server("claims", &names, &signer, Lifetime::years(10), NOW, &mut rng()).unwrap();
+    write_pem(dir.path(), "tls.pem", issued.der());
+    let verify = format!(
+        "verify -x509_strict -attime {} -CAfile tls.pem -purpose sslserver",
+        NOW + 60
+    );
+    openssl(
+        dir.path(),
+        &format!("{verify} -verify_hostname maker.example tls.pem"),
+    )
+    .unwrap();
+    openssl(dir.path(), &format!("{verify} -verify_ip 127.0.0.1 tls.pem")).unwrap();
+    assert!(
+        openssl(
+            dir.path(),
+            &format!("{verify} -verify_hostname other.example tls.pem")
+        )
+        .is_err()
+    );
+}
