@@ -121,7 +121,7 @@ impl Certificate {
 
     /// The public key, where it is one of those that devices and owners use.
     pub fn public_key(&self) -> Result<VerifyingKey, Error> {
-        crate::csr::parse_key(&self.spki)
+        crate::public_key::parse_key(&self.spki)
     }
 
     /// SHA-256 of the whole certificate.

@@ -95,6 +95,13 @@ pub struct ToBeSigned {
 
 impl ToBeSigned {
     pub(crate) fn new(issuer: &Issuer, decided: Decided<'_>, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
+        if decided.not_before >= issuer.not_after {
+            let reason = "its certificate has expired; renew it first";
+            return Err(Error::NotValidNow {
+                what: "issuing CA",
+                reason,
+            });
+        }
         let serial = CertificateSerial::random(rng);
         let spki = decided.key.spki_der();
         let subject = ReceivedName::parse(WHAT, &decided.subject)?.display();

@@ -87,7 +87,7 @@ impl LdevidProfile {
         if now >= issuer.not_after() {
             return Err(Error::NotValidNow {
                 what: "issuing CA",
-                reason: "it has expired; renew it first",
+                reason: "its certificate has expired; renew it first",
             });
         }
         let guid = device.guid.to_string();
@@ -108,7 +108,7 @@ impl LdevidProfile {
             extensions::subject_alternative_names(vec![GeneralName::UniformResourceIdentifier(uri)])?,
         ];
         if !self.extended_key_uses.is_empty() {
-            let uses = self.extended_key_uses.iter().map(|use_| use_.oid()).collect();
+            let uses = self.extended_key_uses.iter().map(|usage| usage.oid()).collect();
             list.push(extensions::extended_key_usage(uses)?);
         }
         let decided = Decided {

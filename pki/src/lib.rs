@@ -20,6 +20,7 @@ mod ldevid;
 mod name;
 pub mod pem;
 pub mod pkcs7;
+mod public_key;
 mod serial_number;
 mod signature;
 mod signer;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use fdo_pki::{
-    Csr, Error, HardwareModule, IdevidProfile, IdevidSubject, LdevidProfile, Lifetime, ServerName, build_csr,
-    make_tls_server, pem, pkcs7,
+    Certificate, ChainPolicy, Csr, DeviceChain, Error, HardwareModule, IdevidProfile, IdevidSubject,
+    LdevidProfile, Lifetime, ServerName, TrustedCas, build_csr, make_tls_server, pem, pkcs7,
 };
 use fdo_protocol::crypto::{KeyType, SigningKey};
 use fixtures::{NOW, World, key, rng, serial};
@@ -227,4 +227,40 @@ fn a_listeners_certificate_is_valid_for_its_names() {
         )
         .is_err()
     );
+}
+
+#[test]
+fn a_foreign_device_certificate_without_extensions_cannot_sign_another_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |line: &str| openssl(dir.path(), line).unwrap();
+    let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    run(&format!("{new} -x509 -subj /CN=CA -keyout ca.key -out ca.pem"));
+    for (name, signer) in [("device", "ca"), ("fake", "device")] {
+        run(&format!(
+            "{new} -new -subj /CN={name} -keyout {name}.key -out {name}.csr"
+        ));
+        run(&format!(
+            "x509 -req -in {name}.csr -CA {signer}.pem -CAkey {signer}.key -set_serial 1 -out {name}.pem"
+        ));
+    }
+    let der = |name: &str| {
+        let text = std::fs::read_to_string(dir.path().join(format!("{name}.pem"))).unwrap();
+        pem::decode_certificates(&text).unwrap().remove(0)
+    };
+    let mut trusted = TrustedCas::new();
+    trusted.pin_certificate(Certificate::parse(&der("ca")).unwrap());
+    let verify = |names: &[&str]| {
+        let chain: Vec<_> = names.iter().map(|name| der(name)).collect();
+        DeviceChain::parse(&chain)
+            .unwrap()
+            .verify(&trusted, &ChainPolicy::default())
+    };
+    verify(&["device", "ca"]).unwrap();
+    verify(&["device"]).unwrap();
+    for chain in [&["fake", "device", "ca"][..], &["fake", "device"]] {
+        assert!(
+            matches!(verify(chain), Err(Error::WrongUse { index: 1, .. })),
+            "{chain:?}"
+        );
+    }
 }
