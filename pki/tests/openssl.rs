@@ -264,3 +264,35 @@ fn a_foreign_device_certificate_without_extensions_cannot_sign_another_device() 
         );
     }
 }
+
+#[test]
+fn key_usages_are_kept_in_a_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |line: &str| openssl(dir.path(), line).unwrap();
+    let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    let outcome = |ca_usage: &str, leaf_usage: &str| {
+        run(&format!(
+            "{new} -x509 -subj /CN=CA -keyout ca.key -out ca.pem -addext keyUsage={ca_usage}"
+        ));
+        run(&format!(
+            "{new} -new -subj /CN=device -keyout d.key -out d.csr -addext keyUsage={leaf_usage}"
+        ));
+        run("x509 -req -in d.csr -CA ca.pem -CAkey ca.key -set_serial 1 -copy_extensions copyall -out d.pem");
+        let text = ["d.pem", "ca.pem"].map(|name| std::fs::read_to_string(dir.path().join(name)).unwrap());
+        let chain = pem::decode_certificates(&text.concat()).unwrap();
+        let mut trusted = TrustedCas::new();
+        trusted.pin_certificate(Certificate::parse(&chain[1]).unwrap());
+        DeviceChain::parse(&chain)
+            .unwrap()
+            .verify(&trusted, &ChainPolicy::default())
+    };
+    outcome("keyCertSign", "digitalSignature").unwrap();
+    assert!(matches!(
+        outcome("keyCertSign", "keyAgreement"),
+        Err(Error::WrongUse { index: 0, .. })
+    ));
+    assert!(matches!(
+        outcome("digitalSignature", "digitalSignature"),
+        Err(Error::WrongUse { index: 1, .. })
+    ));
+}
