@@ -13,8 +13,11 @@ mod hash;
 pub mod messages;
 pub mod nonce;
 mod public_key;
+pub mod rendezvous_info;
+pub mod service_info;
 
 pub use error::{Error, ErrorCode, VoucherFault};
 pub use guid::Guid;
 pub use hash::{Hash, HashType, Hmac, HmacType};
 pub use public_key::{PublicKey, PublicKeyEncoding, PublicKeyType};
+pub use rendezvous_info::{RendezvousInfo, RvTo2Addr, RvTo2AddrEntry};
