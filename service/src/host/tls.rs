@@ -1,6 +1,8 @@
 //! TLS for a listener: from named files, from a certificate and key at hand, or self-signed on first start.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +11,18 @@ use rand_core::CryptoRng;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_cert::TbsCertificate;
+use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder};
+use x509_cert::der::EncodePem;
 use x509_cert::der::asn1::{Ia5String, OctetString};
 use x509_cert::der::pem::LineEnding;
-use x509_cert::der::{Encode, EncodePem};
-use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+use x509_cert::ext::{Extension, ToExtension};
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
 use zeroize::Zeroizing;
 
@@ -131,8 +137,71 @@ fn certificate(
         Time::GeneralTime(at(now.saturating_sub(3600))?.into()),
         Time::GeneralTime(at(now + SELF_SIGNED_SECONDS)?.into()),
     );
-    let profile = SelfSigned(names.to_vec());
+    let profile = SelfSigned::new(names)?;
     let builder = CertificateBuilder::new(profile, SerialNumber::new(serial)?, validity, spki)?;
     let certificate = builder.build::<_, p256::ecdsa::DerSignature>(key)?;
     Ok(certificate.to_pem(LineEnding::LF)?)
+}
+
+/// A leaf for the names that the listener is reached by; it signs nothing but itself.
+struct SelfSigned(Vec<GeneralName>);
+
+impl SelfSigned {
+    fn new(names: &[String]) -> Result<Self, x509_cert::der::Error> {
+        let general = names.iter().map(|name| match name.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => OctetString::new(address.octets()).map(GeneralName::IpAddress),
+            Ok(IpAddr::V6(address)) => OctetString::new(address.octets()).map(GeneralName::IpAddress),
+            Err(_) => Ia5String::new(name).map(GeneralName::DnsName),
+        });
+        general.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl BuilderProfile for SelfSigned {
+    fn get_issuer(&self, subject: &Name) -> Name {
+        subject.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        Name::from_str("CN=Firstlight").unwrap_or_default()
+    }
+
+    fn build_extensions(
+        &self,
+        _: SubjectPublicKeyInfoRef<'_>,
+        _: SubjectPublicKeyInfoRef<'_>,
+        tbs: &TbsCertificate,
+    ) -> x509_cert::builder::Result<Vec<Extension>> {
+        let constraints = BasicConstraints { ca: false, path_len_constraint: None };
+        let mut extensions = vec![constraints.to_extension(tbs.subject(), &[])?];
+        if !self.0.is_empty() {
+            extensions.push(SubjectAltName(self.0.clone()).to_extension(tbs.subject(), &[])?);
+        }
+        Ok(extensions)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::host::random::Random;
+
+    #[test]
+    fn a_self_signed_pair_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let random = Random::seeded(3);
+        let (_, first) = self_signed_files(folder.path(), &names, 1_700_000_000, &mut random.rng()).unwrap();
+        let (_, second) = self_signed_files(folder.path(), &names, 1_700_000_000, &mut random.rng()).unwrap();
+        assert_eq!(first, second);
+        let half = Listen { certificate: Some("x".into()), ..Listen::at("127.0.0.1:0") };
+        assert!(matches!(server_config(&half), Err(TlsError::Half(_))));
+        let whole = Listen {
+            certificate: Some(folder.path().join("tls-cert.pem")),
+            key: Some(folder.path().join("tls-key.pem")),
+            ..Listen::at("127.0.0.1:0")
+        };
+        assert!(server_config(&whole).unwrap().is_some());
+    }
 }
