@@ -6,7 +6,10 @@
 #![deny(missing_docs)]
 
 pub mod cbor;
+pub mod cose;
+mod credential;
 pub mod crypto;
+pub mod di;
 mod error;
 mod guid;
 mod hash;
@@ -15,7 +18,11 @@ pub mod nonce;
 mod public_key;
 pub mod rendezvous_info;
 pub mod service_info;
+pub mod to0;
+pub mod to1;
+pub mod voucher;
 
+pub use credential::{DeviceCredential, DeviceSecrets, FileSecrets};
 pub use error::{Error, ErrorCode, VoucherFault};
 pub use guid::Guid;
 pub use hash::{Hash, HashType, Hmac, HmacType};

@@ -1,0 +1,8 @@
+//! The COSE objects of FDO (RFC 9052), always tagged, with `coset` behind typed payloads.
+
+pub mod eat;
+pub mod encrypt0;
+pub mod sign1;
+
+pub use eat::{EatPayload, VerifiedEat};
+pub use sign1::Sign1;
