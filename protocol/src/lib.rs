@@ -13,6 +13,7 @@ pub mod di;
 mod error;
 mod guid;
 mod hash;
+pub mod key_auth;
 pub mod messages;
 pub mod nonce;
 mod public_key;
@@ -20,6 +21,7 @@ pub mod rendezvous_info;
 pub mod service_info;
 pub mod to0;
 pub mod to1;
+pub mod to2;
 pub mod voucher;
 
 pub use credential::{DeviceCredential, DeviceSecrets, FileSecrets};

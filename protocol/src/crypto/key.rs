@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::backend;
+use crate::cbor::{Decode, Encode, Reader, Writer};
 use crate::error::Error;
 
 /// The curves of device, manufacturer and owner keys. The curve settles the signature: ES256 or ES384.
@@ -161,6 +162,18 @@ impl VerifyingKey {
                 .to_vec(),
         };
         self.verify(message, &fixed)
+    }
+}
+
+impl Encode for VerifyingKey {
+    fn encode_into(&self, writer: &mut Writer) {
+        writer.bytes(&self.spki);
+    }
+}
+
+impl Decode for VerifyingKey {
+    fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Self::from_spki_der(reader.bytes()?)
     }
 }
 

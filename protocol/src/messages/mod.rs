@@ -5,6 +5,7 @@ mod error_message;
 mod sig_info;
 pub mod to0;
 pub mod to1;
+pub mod to2;
 
 use crate::cbor::{Decode, Encode};
 use crate::error::Error;
