@@ -67,4 +67,8 @@ nonce! {
     NonceTo2ProveDv,
     /// Made by the device in 64, signed back by the owner in 65, repeated in 71.
     NonceTo2SetupDv,
+    /// Made by the caller in KeyAuth's hello, signed by both sides.
+    NonceCaller,
+    /// Made by the server in KeyAuth's challenge, signed by both sides.
+    NonceServer,
 }

@@ -3,7 +3,15 @@
 
 mod backend;
 mod certificate_signature;
+mod kdf;
+mod kex;
 mod key;
+mod suite;
+mod tunnel;
 
 pub use certificate_signature::{CertificateAlgorithm, verify_certificate_signature};
+pub use kdf::SharedSecret;
+pub use kex::{KeyExchangeReply, OwnerKeyExchange};
 pub use key::{KeyType, OwnerKey, SigningKey, VerifyingKey};
+pub use suite::{CipherSuite, KexSuite};
+pub use tunnel::Tunnel;
