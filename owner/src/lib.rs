@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The owner service: claims, TO0, TO2, service info, certificates and the view of the fleet.
+//!
+//! The slices below stand in import order: each uses only what is listed before it. `app` holds what all of them
+//! share, `routes` names every URL, `jobs` every background job.
+
+pub mod app;
+pub mod config;
+pub mod db;
+pub mod error;
+
+pub mod keys;
+
+// level 1: nouns
+
+// level 2: one deed on a noun
+
+// level 3: whole procedures
+
+// level 4: edges
+pub mod cli;
+pub mod jobs;
+pub mod routes;

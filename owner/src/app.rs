@@ -1,0 +1,148 @@
+//! The running service: what its slices share, and how it starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actix_web::web;
+use fdo_service::database::{self, DatabaseConnection};
+use fdo_service::endpoint::Limits;
+use fdo_service::host::clock::Clock;
+use fdo_service::host::health::Health;
+use fdo_service::host::metrics::Metrics;
+use fdo_service::host::random::Random;
+use fdo_service::host::{self, Host, Listener, data_dir, tls};
+use fdo_service::operators::Operators;
+use fdo_service::outbound::Guard;
+use fdo_service::sessions::{Records, SealedTokens, SealingKey};
+use rand_core::Rng;
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::db::Migrator;
+use crate::error::StartError;
+use crate::jobs::{self, Jobs};
+use crate::keys::{self, OwnerKeys};
+use crate::routes;
+
+/// What every slice is given.
+pub struct App {
+    pub db: DatabaseConnection,
+    pub clock: Clock,
+    pub random: Random,
+    pub keys: OwnerKeys,
+    /// Seals secrets at rest; use `sealing.derive("purpose")`.
+    pub sealing: SealingKey,
+    /// Stored sessions (TO2).
+    pub records: Records,
+    /// Sessions that travel in the token.
+    pub tokens: SealedTokens,
+    pub operators: Operators,
+    pub limits: Arc<Limits>,
+    pub metrics: Arc<Metrics>,
+    pub health: Health,
+    /// What may be called from here.
+    pub guard: Guard,
+    pub settings: Config,
+    pub data_dir: PathBuf,
+    /// The name of this process when it holds a lease.
+    pub replica: String,
+}
+
+impl App {
+    /// Opens database and keys, without serving; also gives the first operator token if there was none before.
+    pub async fn open(
+        config: &Config,
+        data_dir: &Path,
+        clock: Clock,
+        random: Random,
+    ) -> Result<(Self, Option<Zeroizing<String>>), StartError> {
+        config.check()?;
+        data_dir::create(data_dir)?;
+        let sealing = keys::sealing_key(data_dir, config.sealing_key.as_deref(), &mut random.rng())?;
+        let keys = OwnerKeys::load_or_create(&data_dir.join("keys"), &mut random.rng())?;
+        let guard = Guard::new(&config.outbound_allow)?;
+        let db = database::connect(&config.database_url(data_dir)).await?;
+        database::migrate::<Migrator>(&db).await?;
+        let records = if database::is_postgres(&db) {
+            Records::database(db.clone(), &sealing, config.sessions)
+        } else {
+            Records::memory(config.sessions)
+        };
+        let operators = Operators::new(db.clone(), clock.clone(), random.clone());
+        let first_token = operators.bootstrap(data_dir).await?;
+        let app = Self {
+            keys,
+            records,
+            tokens: SealedTokens::new(&sealing),
+            operators,
+            limits: Limits::new(&config.limits),
+            metrics: Metrics::new(),
+            health: Health::new(db.clone()),
+            guard,
+            settings: config.clone(),
+            data_dir: data_dir.to_owned(),
+            replica: format!("{:016x}", random.rng().next_u64()),
+            sealing,
+            db,
+            clock,
+            random,
+        };
+        Ok((app, first_token))
+    }
+}
+
+/// A service that serves until it is stopped.
+pub struct Running {
+    pub app: Arc<App>,
+    /// The operator token of a first start; it cannot be shown again.
+    pub first_token: Option<Zeroizing<String>>,
+    host: host::Running,
+    jobs: Jobs,
+}
+
+/// Starts the service: its listeners "device" and "operator", and its background jobs.
+pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Random) -> Result<Running, StartError> {
+    let (app, first_token) = App::open(config, data_dir, clock, random).await?;
+    let app = Arc::new(app);
+    let (device_tls, operator_tls) = (tls::server_config(&config.listen)?, tls::server_config(&config.operators)?);
+    let endpoint = routes::endpoint(&app);
+    let data = web::Data::from(app.clone());
+    let health = app.health.clone();
+    let device = move |cfg: &mut web::ServiceConfig| routes::device(cfg, &endpoint, &health);
+    let operator = move |cfg: &mut web::ServiceConfig| routes::operator(cfg, &data);
+    let host = Host::new()
+        .workers(config.workers)
+        .start(vec![
+            Listener::device("device", &config.listen.address, device).tls(device_tls),
+            Listener::operator("operator", &config.operators.address, operator).tls(operator_tls),
+        ])
+        .await?;
+    let jobs = jobs::start(&app);
+    Ok(Running { app, first_token, host, jobs })
+}
+
+impl Running {
+    /// The bound address of the listener "device" or "operator".
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.host.address(name)
+    }
+
+    /// Ends the jobs and stops serving, letting running requests end.
+    pub async fn stop(self) {
+        self.jobs.stop();
+        self.host.stop().await;
+    }
+
+    /// Stops at once, as a crash would.
+    pub async fn kill(self) {
+        self.jobs.stop();
+        self.host.kill().await;
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    pub async fn until_signal(self) {
+        self.host.until_signal().await;
+        self.jobs.stop();
+    }
+}

@@ -1,0 +1,1 @@
+//! The command line: `serve`, and a thin client of the operator API.

@@ -1,0 +1,13 @@
+//! One file a table; only `store.rs` files use them.
+
+pub mod authority;
+pub mod certificate;
+pub mod claim;
+pub mod device;
+pub mod device_guid;
+pub mod manufacturer;
+pub mod network;
+pub mod onboarding;
+pub mod registration;
+pub mod trusted_key;
+pub mod voucher;

@@ -1,0 +1,25 @@
+//! Migrations: time-stamped, forward only, additive first, for SQLite and PostgreSQL alike.
+
+mod m20261101_000001_devices;
+mod m20261101_000002_claims;
+mod m20261101_000010_certificates;
+mod m20261101_000011_registrations;
+mod m20261101_000012_onboardings;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// The shared tables, then this service's.
+pub struct Migrator;
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = fdo_service::database::shared_migrations();
+        migrations.push(Box::new(m20261101_000001_devices::Migration));
+        migrations.push(Box::new(m20261101_000002_claims::Migration));
+        migrations.push(Box::new(m20261101_000010_certificates::Migration));
+        migrations.push(Box::new(m20261101_000011_registrations::Migration));
+        migrations.push(Box::new(m20261101_000012_onboardings::Migration));
+        migrations
+    }
+}

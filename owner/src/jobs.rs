@@ -1,0 +1,56 @@
+//! Background jobs: each wakes at its interval, takes its lease or its rows, and does what is due.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+
+/// How often jobs look for work.
+const TICK: Duration = Duration::from_secs(1);
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The running jobs of a service; they end when this is stopped or dropped.
+pub struct Jobs(Vec<JoinHandle<()>>);
+
+impl Jobs {
+    /// Ends them. What they had committed stays, what they had not is done again later.
+    pub fn stop(self) {}
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        for job in &self.0 {
+            job.abort();
+        }
+    }
+}
+
+/// Starts all jobs.
+pub fn start(app: &Arc<App>) -> Jobs {
+    Jobs(vec![
+        every(SWEEP, app, |app| async move {
+            if let Err(error) = app.records.sweep(app.clock.now()).await {
+                tracing::warn!(%error, "cannot sweep sessions");
+            }
+        }),
+    ])
+}
+
+fn every<F, W>(interval: Duration, app: &Arc<App>, work: F) -> JoinHandle<()>
+where
+    F: Fn(Arc<App>) -> W + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            work(app.clone()).await;
+        }
+    })
+}
