@@ -68,9 +68,7 @@ impl KeyAuthResult {
             return Err(Error::Rejected("the server gave an empty token"));
         }
         if result.expires <= now || result.expires - now > LONGEST_VALIDITY {
-            return Err(Error::Rejected(
-                "the token's end is not within a day from now; compare the clocks",
-            ));
+            return Err(Error::Rejected("the token's end is not within a day from now; compare the clocks"));
         }
         Ok(result)
     }
@@ -88,10 +86,7 @@ impl fmt::Debug for KeyAuthResult {
 impl Encode for KeyAuthResult {
     fn encode_into(&self, writer: &mut Writer) {
         writer.array(5).text(AUTHENTICATED).text(&self.token);
-        writer
-            .unsigned(self.expires)
-            .bytes(&self.fingerprint)
-            .unsigned(self.voucher_count);
+        writer.unsigned(self.expires).bytes(&self.fingerprint).unsigned(self.voucher_count);
     }
 }
 
@@ -104,10 +99,7 @@ impl Decode for KeyAuthResult {
         Ok(Self {
             token: Zeroizing::new(reader.text()?.to_owned()),
             expires: reader.unsigned()?,
-            fingerprint: reader
-                .bytes()?
-                .try_into()
-                .map_err(|_| Error::Malformed("a fingerprint has 32 bytes"))?,
+            fingerprint: reader.bytes()?.try_into().map_err(|_| Error::Malformed("a fingerprint has 32 bytes"))?,
             voucher_count: reader.unsigned()?,
         })
     }

@@ -16,15 +16,15 @@ fn algorithm(suite: CipherSuite) -> Result<Algorithm, Error> {
 /// Builds a message around what `encrypt` makes of the IV and the authenticated data.
 pub(crate) fn seal(
     suite: CipherSuite,
-    iv: Vec<u8>,
+    iv: &[u8],
     encrypt: impl FnOnce(&[u8], &[u8]) -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<u8>, Error> {
     let protected = HeaderBuilder::new().algorithm(algorithm(suite)?).build();
-    let unprotected = HeaderBuilder::new().iv(iv.clone()).build();
+    let unprotected = HeaderBuilder::new().iv(iv.to_vec()).build();
     CoseEncrypt0Builder::new()
         .protected(protected)
         .unprotected(unprotected)
-        .try_create_ciphertext(&[], &[], |_, aad| encrypt(&iv, aad))?
+        .try_create_ciphertext(&[], &[], |_, aad| encrypt(iv, aad))?
         .build()
         .to_tagged_vec()
         .map_err(|_| Error::Internal("COSE encoding"))
@@ -37,8 +37,7 @@ pub(crate) fn open(
     decrypt: impl FnOnce(&[u8], &[u8], &[u8]) -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<u8>, Error> {
     cbor::check(message)?;
-    let object =
-        CoseEncrypt0::from_tagged_slice(message).map_err(|_| Error::Malformed("not a COSE_Encrypt0"))?;
+    let object = CoseEncrypt0::from_tagged_slice(message).map_err(|_| Error::Malformed("not a COSE_Encrypt0"))?;
     let header = &object.protected.header;
     if header.alg != Some(RegisteredLabelWithPrivate::Assigned(algorithm(suite)?)) {
         return Err(Error::Malformed("encrypted with another suite than agreed on"));

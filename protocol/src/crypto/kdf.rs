@@ -40,8 +40,7 @@ impl SharedSecret {
             if material.len() >= length {
                 break;
             }
-            let mut mac =
-                <M as KeyInit>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
+            let mut mac = <M as KeyInit>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
             for part in [&[counter][..], LABEL, &self.context, &bits.to_be_bytes()] {
                 mac.update(part);
             }
@@ -62,10 +61,7 @@ mod tests {
 
     #[test]
     fn gives_the_material_of_all_vectors() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/vectors/misc/kdf-vectors.json"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/misc/kdf-vectors.json");
         let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         for case in all.as_array().unwrap() {
             let bytes = |field: &str| Zeroizing::new(hex::decode(case[field].as_str().unwrap()).unwrap());

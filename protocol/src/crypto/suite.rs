@@ -174,30 +174,14 @@ mod tests {
             let error = KexSuite::from_name(name).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("not offered"), "{error}");
         }
-        for number in [
-            2,
-            30,
-            31,
-            32,
-            33,
-            -17_760_703,
-            -17_760_704,
-            -17_760_705,
-            -17_760_706,
-        ] {
+        for number in [2, 30, 31, 32, 33, -17_760_703, -17_760_704, -17_760_705, -17_760_706] {
             let error = CipherSuite::from_number(number).unwrap_err().to_string();
             assert!(error.contains(&format!("({number})")), "{error}");
         }
         for name in ["", "ecdh256", "ECDH521"] {
-            assert_eq!(
-                KexSuite::from_name(name),
-                Err(Error::Unsupported("unknown key exchange"))
-            );
+            assert_eq!(KexSuite::from_name(name), Err(Error::Unsupported("unknown key exchange")));
         }
-        assert_eq!(
-            CipherSuite::from_number(0),
-            Err(Error::Unsupported("unknown cipher suite"))
-        );
+        assert_eq!(CipherSuite::from_number(0), Err(Error::Unsupported("unknown cipher suite")));
     }
 
     #[test]

@@ -35,16 +35,14 @@ impl Tunnel {
     pub fn seal(&self, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, Error> {
         let mut iv = vec![0; self.suite.iv_length()];
         rng.fill_bytes(&mut iv);
-        encrypt0::seal(self.suite, iv, |iv, aad| {
+        encrypt0::seal(self.suite, &iv, |iv, aad| {
             let mut buffer = Vec::with_capacity(plaintext.len() + TAG_LENGTH);
             buffer.extend_from_slice(plaintext);
             let sealed = match self.suite {
                 CipherSuite::A128Gcm => encrypt(&self.aes128_gcm()?, iv, aad, &mut buffer),
                 CipherSuite::A256Gcm => encrypt(&self.aes256_gcm()?, iv, aad, &mut buffer),
             };
-            sealed
-                .map(|()| buffer)
-                .ok_or(Error::Internal("encryption failed"))
+            sealed.map(|()| buffer).ok_or(Error::Internal("encryption failed"))
         })
     }
 
@@ -59,9 +57,7 @@ impl Tunnel {
                 CipherSuite::A128Gcm => decrypt(&self.aes128_gcm()?, iv, aad, &mut buffer),
                 CipherSuite::A256Gcm => decrypt(&self.aes256_gcm()?, iv, aad, &mut buffer),
             };
-            opened
-                .map(|()| buffer)
-                .ok_or(Error::Malformed("a message that does not decrypt"))
+            opened.map(|()| buffer).ok_or(Error::Malformed("a message that does not decrypt"))
         })
     }
 

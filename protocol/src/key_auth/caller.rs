@@ -56,12 +56,7 @@ impl CallerHello {
         answer(&self.hello, raw_challenge, challenge, key, policy)
     }
 
-    fn check(
-        &self,
-        challenge: &ChallengeBody,
-        server: &VerifyingKey,
-        policy: AadPolicy,
-    ) -> Result<(), Error> {
+    fn check(&self, challenge: &ChallengeBody, server: &VerifyingKey, policy: AadPolicy) -> Result<(), Error> {
         if challenge.nonce_caller != self.hello.nonce_caller {
             return Err(Error::Rejected("the challenge answers another nonce"));
         }
@@ -81,11 +76,7 @@ impl CallerHello {
             return Err(Error::Rejected("the server signed another hash of the hello"));
         }
         let same_key = signed.caller_key.encoded().ct_eq(self.hello.caller_key.encoded());
-        if bool::from(same_key) {
-            Ok(())
-        } else {
-            Err(Error::Rejected("the server signed another caller's key"))
-        }
+        if bool::from(same_key) { Ok(()) } else { Err(Error::Rejected("the server signed another caller's key")) }
     }
 }
 
@@ -147,10 +138,7 @@ mod tests {
         let generator = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
                          4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
         let point = hex::decode(generator).unwrap();
-        let key = ZeroKey(
-            VerifyingKey::from_point(KeyType::P256, &point).unwrap(),
-            Mutex::default(),
-        );
+        let key = ZeroKey(VerifyingKey::from_point(KeyType::P256, &point).unwrap(), Mutex::default());
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut hello = CallerHello::new(&key.0, &mut rng).hello.into_value();
         hello.nonce_caller = NonceCaller::from_slice(&sequence(0)).unwrap();
@@ -168,10 +156,7 @@ mod tests {
         challenge.signature = wire::sign(&payload, &key, AadPolicy::default()).unwrap();
         let raw = encode(&challenge);
         let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
-        assert_eq!(
-            hash(&raw),
-            "3ddbcece4f49bdbd12a35e2e67179de66f5d776010d153c65dc35e9cfed95f03"
-        );
+        assert_eq!(hash(&raw), "3ddbcece4f49bdbd12a35e2e67179de66f5d776010d153c65dc35e9cfed95f03");
 
         let proof = answer(&hello, &raw, challenge, &key, AadPolicy::default()).unwrap();
         let proof: ProveBody = decode(&proof).unwrap();
@@ -183,9 +168,6 @@ mod tests {
         );
         let structure = key.1.lock().unwrap();
         assert_eq!(structure.len(), 225);
-        assert_eq!(
-            hash(&structure),
-            "c305dce84831be030df3957171c982298081000072095f47b4fb15e1abc36912"
-        );
+        assert_eq!(hash(&structure), "c305dce84831be030df3957171c982298081000072095f47b4fb15e1abc36912");
     }
 }

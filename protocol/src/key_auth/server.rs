@@ -35,9 +35,7 @@ impl Challenge {
             return Err(Error::Unsupported("another version of KeyAuth than 1"));
         }
         if hello.delegate.is_some() {
-            return Err(Error::Unsupported(
-                "KeyAuth by a delegate; use the owner key itself",
-            ));
+            return Err(Error::Unsupported("KeyAuth by a delegate; use the owner key itself"));
         }
         hello.caller_key.verifying_key()?;
         let payload = ChallengePayload {
@@ -85,14 +83,7 @@ pub struct PendingChallenge {
     sha256: Hash,
     sha384: Hash,
 }
-cbor_array!(PendingChallenge {
-    session,
-    caller_key,
-    nonce_caller,
-    nonce_server,
-    sha256,
-    sha384
-});
+cbor_array!(PendingChallenge { session, caller_key, nonce_caller, nonce_server, sha256, sha384 });
 
 /// A caller that holds the private half of its key.
 #[derive(Debug)]
@@ -140,12 +131,7 @@ impl PendingChallenge {
         if !bool::from(signed.caller_key.encoded().ct_eq(self.caller_key.encoded())) {
             return Err(Error::Rejected("the caller signed another key than it sent"));
         }
-        Ok(ProvenCaller {
-            fingerprint: self.caller_key.fingerprint()?,
-            public_key: self.caller_key,
-            key,
-            aad,
-        })
+        Ok(ProvenCaller { fingerprint: self.caller_key.fingerprint()?, public_key: self.caller_key, key, aad })
     }
 
     fn is_hash_of_challenge(&self, hash: &Hash) -> bool {

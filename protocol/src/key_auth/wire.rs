@@ -19,12 +19,7 @@ pub(super) struct Hello {
     pub nonce_caller: NonceCaller,
     pub version: u64,
 }
-cbor_array!(Hello {
-    caller_key,
-    delegate,
-    nonce_caller,
-    version
-});
+cbor_array!(Hello { caller_key, delegate, nonce_caller, version });
 
 /// `[session, nonce-server, nonce-caller, hash-hello, server-sig, info / null]`
 pub(super) struct ChallengeBody {
@@ -35,14 +30,7 @@ pub(super) struct ChallengeBody {
     pub signature: ByteString,
     pub info: Option<RawItem>,
 }
-cbor_array!(ChallengeBody {
-    session,
-    nonce_server,
-    nonce_caller,
-    hash_hello,
-    signature,
-    info
-});
+cbor_array!(ChallengeBody { session, nonce_server, nonce_caller, hash_hello, signature, info });
 
 /// `[session, nonce-server, hash-challenge, caller-sig]`
 pub(super) struct ProveBody {
@@ -51,12 +39,7 @@ pub(super) struct ProveBody {
     pub hash_challenge: Hash,
     pub signature: ByteString,
 }
-cbor_array!(ProveBody {
-    session,
-    nonce_server,
-    hash_challenge,
-    signature
-});
+cbor_array!(ProveBody { session, nonce_server, hash_challenge, signature });
 
 /// What a side signs. The context string comes first, so that no other signature of an owner key passes for it.
 pub(super) trait Signed: Encode + Decode {
@@ -128,11 +111,7 @@ fn external_aad(form: Aad, tag: &str) -> Vec<u8> {
     }
 }
 
-pub(super) fn sign<P: Signed>(
-    payload: &P,
-    key: &dyn OwnerKey,
-    policy: AadPolicy,
-) -> Result<ByteString, Error> {
+pub(super) fn sign<P: Signed>(payload: &P, key: &dyn OwnerKey, policy: AadPolicy) -> Result<ByteString, Error> {
     let aad = external_aad(policy.sign, P::TAG);
     let signed = Sign1::sign(cbor::encode(payload), &[], key, &aad)?;
     Ok(ByteString(signed.bytes().to_vec()))
@@ -146,15 +125,9 @@ pub(super) fn verify<P: Signed>(
 ) -> Result<(P, Aad), Error> {
     let signed = Sign1::from_bytes(signature)?;
     if signed.has_unprotected() || !only_the_algorithm_is_protected(signature)? {
-        return Err(Error::Rejected(
-            "a signature of KeyAuth has no header but its algorithm",
-        ));
+        return Err(Error::Rejected("a signature of KeyAuth has no header but its algorithm"));
     }
-    let forms = if policy.compat {
-        &[Aad::Array, Aad::Empty, Aad::Raw][..]
-    } else {
-        &[Aad::Array][..]
-    };
+    let forms = if policy.compat { &[Aad::Array, Aad::Empty, Aad::Raw][..] } else { &[Aad::Array][..] };
     for form in forms {
         if let Ok(payload) = signed.verify(key, &external_aad(*form, P::TAG)) {
             return Ok((cbor::decode(payload)?, *form));

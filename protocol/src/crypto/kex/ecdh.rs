@@ -41,12 +41,7 @@ pub(super) fn offer(curve: KeyType, rng: &mut dyn CryptoRng) -> Result<(Zeroizin
 pub(super) fn finish(curve: KeyType, scalar: &[u8], x_a: &[u8], x_b: &[u8]) -> Result<SharedSecret, Error> {
     let own = Share::parse(curve, x_a).map_err(|_| Error::Internal("stored key exchange"))?;
     let peer = Share::parse(curve, x_b)?;
-    agree(
-        &Ephemeral::from_scalar(curve, scalar)?,
-        &peer,
-        peer.random,
-        own.random,
-    )
+    agree(&Ephemeral::from_scalar(curve, scalar)?, &peer, peer.random, own.random)
 }
 
 /// The device's end: xB and the secret.
@@ -210,11 +205,7 @@ mod tests {
         let good = OwnerKeyExchange::generate(KexSuite::Ecdh256, &mut rng).unwrap();
         let good = good.public();
         assert!(owner.finish(good).is_ok());
-        assert_ne!(
-            owner.public()[70],
-            0,
-            "the owner's random begins with a non-zero byte"
-        );
+        assert_ne!(owner.public()[70], 0, "the owner's random begins with a non-zero byte");
 
         let mut bad = vec![Vec::new(), vec![0], [good, &[0]].concat()];
         bad.extend((1..good.len()).map(|length| good[..length].to_vec()));
@@ -228,10 +219,7 @@ mod tests {
         bad.push([&[0, 32][..], &[0; 32], &[0, 32], &[0; 32], &[0, 16], &[1; 16]].concat());
         bad.push(vec![0; 6]);
         for share in bad {
-            assert!(
-                matches!(owner.finish(&share), Err(Error::Rejected(_))),
-                "{share:?}"
-            );
+            assert!(matches!(owner.finish(&share), Err(Error::Rejected(_))), "{share:?}");
             let answer = answer(KeyType::P256, &share, &mut rng);
             assert!(matches!(answer, Err(Error::Rejected(_))), "{share:?}");
         }

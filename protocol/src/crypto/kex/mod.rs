@@ -26,11 +26,7 @@ impl OwnerKeyExchange {
         let (secret, public) = match suite {
             KexSuite::Ecdh256 | KexSuite::Ecdh384 => ecdh::offer(ecdh::curve(suite), rng)?,
         };
-        Ok(Self {
-            suite,
-            secret,
-            public,
-        })
+        Ok(Self { suite, secret, public })
     }
 
     /// Which suite it is of.
@@ -58,11 +54,7 @@ impl OwnerKeyExchange {
 
 impl Encode for OwnerKeyExchange {
     fn encode_into(&self, writer: &mut Writer) {
-        writer
-            .array(3)
-            .value(&self.suite)
-            .bytes(&self.secret)
-            .bytes(&self.public);
+        writer.array(3).value(&self.suite).bytes(&self.secret).bytes(&self.public);
     }
 }
 
@@ -85,11 +77,7 @@ impl KeyExchangeReply {
     ///
     /// # Errors
     /// [`Error::Rejected`] when xA is not a share of this suite, [`Error::Internal`] when there is no randomness.
-    pub fn answer(
-        suite: KexSuite,
-        x_a: &[u8],
-        rng: &mut dyn CryptoRng,
-    ) -> Result<(Vec<u8>, SharedSecret), Error> {
+    pub fn answer(suite: KexSuite, x_a: &[u8], rng: &mut dyn CryptoRng) -> Result<(Vec<u8>, SharedSecret), Error> {
         match suite {
             KexSuite::Ecdh256 | KexSuite::Ecdh384 => ecdh::answer(ecdh::curve(suite), x_a, rng),
         }
@@ -113,10 +101,7 @@ mod tests {
             let (x_b, device) = KeyExchangeReply::answer(suite, owner.public(), &mut rng).unwrap();
             let stored: OwnerKeyExchange = cbor::decode(&cbor::encode(&owner)).unwrap();
             let tunnel = stored.finish(&x_b).unwrap().derive(CipherSuite::A256Gcm);
-            let message = device
-                .derive(CipherSuite::A256Gcm)
-                .seal(b"\x80", &mut rng)
-                .unwrap();
+            let message = device.derive(CipherSuite::A256Gcm).seal(b"\x80", &mut rng).unwrap();
             assert_eq!(tunnel.open(&message).unwrap(), b"\x80");
         }
     }
