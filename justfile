@@ -1,0 +1,31 @@
+# What there is to run. `just` lists it.
+default:
+    @just --list
+
+# Formatting, lints, and the core without anything of the system.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo check -p fdo-protocol --no-default-features
+    cargo test -p fdo-tests --test architecture
+
+# Everything that `cargo test` knows.
+test:
+    cargo test --workspace
+
+# The whole story on this machine.
+demo *ARGS:
+    ./deploy/demo.sh {{ARGS}}
+
+# Three services and simulated devices, with PostgreSQL where FDO_TEST_POSTGRES names one.
+e2e:
+    cargo test -p fdo-tests
+
+# A device that others wrote, against our services.
+interop:
+    cargo test -p fdo-interop
+
+# Protocol steps, then CPU time a session against its public-key operations.
+bench:
+    cargo bench -p fdo-protocol
+    cargo run --release -p fdo-tests --bin load
