@@ -35,10 +35,7 @@ impl RendezvousInfo {
         for directive in &directives {
             writer.value(directive);
         }
-        Self {
-            directives,
-            encoded: writer.into_bytes(),
-        }
+        Self { directives, encoded: writer.into_bytes() }
     }
 
     /// The directives, each with its instructions as received.
@@ -90,10 +87,7 @@ impl Encode for RendezvousInfo {
 impl Decode for RendezvousInfo {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let encoded = reader.raw()?;
-        Ok(Self {
-            directives: Vec::decode_from(&mut Reader::new(encoded)?)?,
-            encoded: encoded.to_vec(),
-        })
+        Ok(Self { directives: Vec::decode_from(&mut Reader::new(encoded)?)?, encoded: encoded.to_vec() })
     }
 }
 
@@ -188,10 +182,7 @@ mod tests {
     #[test]
     fn own_directives_have_the_form_that_everybody_reads() {
         let info = RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "127.0.0.1", 18041)]);
-        assert_eq!(
-            hex::encode(encode(&info)),
-            "8184820245447f000001820343194679820443194679820c4101"
-        );
+        assert_eq!(hex::encode(encode(&info)), "8184820245447f000001820343194679820443194679820c4101");
         assert_eq!(decode::<RendezvousInfo>(info.encoded()).unwrap(), info);
         let name = RendezvousInfo::new(vec![Directive {
             bypass: true,
@@ -217,10 +208,7 @@ mod tests {
         assert!(first.contains(&Instruction::Dns("local".into())));
         assert!(first.contains(&Instruction::DevPort(8041)));
         assert!(first.contains(&Instruction::UserInput(None)));
-        assert!(matches!(
-            info.directives()[1][0],
-            Instruction::Other { variable: 13, .. }
-        ));
+        assert!(matches!(info.directives()[1][0], Instruction::Other { variable: 13, .. }));
     }
 
     #[test]
@@ -241,28 +229,14 @@ mod tests {
     fn unknown_variables_are_kept() {
         let info = parse("8182821863420102811863");
         assert_eq!(info.directives()[0].len(), 2);
-        assert!(matches!(
-            info.directives()[0][0],
-            Instruction::Other {
-                variable: 99,
-                value: Some(_)
-            }
-        ));
+        assert!(matches!(info.directives()[0][0], Instruction::Other { variable: 99, value: Some(_) }));
     }
 
     #[test]
     fn names_that_break_devices_are_refused() {
-        assert!(
-            Directive::at(RvProtocol::Http, &"a".repeat(80), 1)
-                .check()
-                .is_err()
-        );
+        assert!(Directive::at(RvProtocol::Http, &"a".repeat(80), 1).check().is_err());
         assert!(Directive::at(RvProtocol::Http, "a/b", 1).check().is_err());
         assert!(Directive::default().check().is_err());
-        assert!(
-            Directive::at(RvProtocol::Http, "rv.example.com", 1)
-                .check()
-                .is_ok()
-        );
+        assert!(Directive::at(RvProtocol::Http, "rv.example.com", 1).check().is_ok());
     }
 }

@@ -206,30 +206,15 @@ mod tests {
                 owner_port: Some(9),
                 ..Directive::default()
             },
-            Directive {
-                owner_only: true,
-                ..Directive::at(RvProtocol::Http, "other", 1)
-            },
-            Directive {
-                delay_seconds: Some(3),
-                ..Directive::at(RvProtocol::CoapUdp, "coap", 5683)
-            },
-            Directive {
-                ip: Some("::1".parse().unwrap()),
-                bypass: true,
-                ..Directive::default()
-            },
+            Directive { owner_only: true, ..Directive::at(RvProtocol::Http, "other", 1) },
+            Directive { delay_seconds: Some(3), ..Directive::at(RvProtocol::CoapUdp, "coap", 5683) },
+            Directive { ip: Some("::1".parse().unwrap()), bypass: true, ..Directive::default() },
         ]);
         let hops = info.device_hops();
         assert_eq!(hops.len(), 3);
         assert_eq!(
             urls(&hops[0]),
-            [
-                "https://rv.example:443",
-                "http://rv.example:80",
-                "https://10.0.0.1:443",
-                "http://10.0.0.1:80"
-            ]
+            ["https://rv.example:443", "http://rv.example:80", "https://10.0.0.1:443", "http://10.0.0.1:80"]
         );
         assert!(hops[1].addresses.is_empty());
         assert_eq!(hops[1].delay_seconds, Some(3));
@@ -240,23 +225,10 @@ mod tests {
     #[test]
     fn an_owner_registers_once_at_each_place() {
         let info = RendezvousInfo::new(vec![
-            Directive {
-                owner_port: Some(8042),
-                ..Directive::at(RvProtocol::Http, "rv", 8041)
-            },
-            Directive {
-                device_only: true,
-                ..Directive::at(RvProtocol::Http, "dev", 1)
-            },
-            Directive {
-                bypass: true,
-                ..Directive::at(RvProtocol::Http, "owner", 1)
-            },
-            Directive {
-                owner_port: Some(8042),
-                device_port: Some(7),
-                ..Directive::at(RvProtocol::Http, "rv", 1)
-            },
+            Directive { owner_port: Some(8042), ..Directive::at(RvProtocol::Http, "rv", 8041) },
+            Directive { device_only: true, ..Directive::at(RvProtocol::Http, "dev", 1) },
+            Directive { bypass: true, ..Directive::at(RvProtocol::Http, "owner", 1) },
+            Directive { owner_port: Some(8042), device_port: Some(7), ..Directive::at(RvProtocol::Http, "rv", 1) },
         ]);
         let hops = info.owner_hops();
         assert_eq!(hops.len(), 1);

@@ -169,10 +169,7 @@ impl Instruction {
 
 /// 4 or 16 bytes in network order.
 pub(super) fn ip_from_bytes(bytes: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(bytes)
-        .map(IpAddr::from)
-        .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-        .ok()
+    <[u8; 4]>::try_from(bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// An item that is a byte string; without the wrapping, `item` is itself the address.
@@ -196,10 +193,7 @@ fn hash(item: &[u8]) -> Option<Hash> {
 }
 
 fn write_value<T: Encode + ?Sized>(writer: &mut Writer, variable: u8, value: &T) {
-    writer
-        .array(2)
-        .unsigned(u64::from(variable))
-        .bytes(&encode(value));
+    writer.array(2).unsigned(u64::from(variable)).bytes(&encode(value));
 }
 
 impl Encode for Instruction {
@@ -215,14 +209,11 @@ impl Encode for Instruction {
                     IpAddr::V4(ip) => item.bytes(&ip.octets()),
                     IpAddr::V6(ip) => item.bytes(&ip.octets()),
                 };
-                writer
-                    .array(2)
-                    .unsigned(u64::from(variable))
-                    .bytes(&item.into_bytes());
+                writer.array(2).unsigned(u64::from(variable)).bytes(&item.into_bytes());
             }
             Self::DevPort(port) | Self::OwnerPort(port) => write_value(writer, variable, port),
             Self::Dns(text) | Self::WifiSsid(text) | Self::WifiPw(text) => {
-                write_value(writer, variable, text)
+                write_value(writer, variable, text);
             }
             Self::SvCertHash(hash) | Self::ClCertHash(hash) => write_value(writer, variable, hash),
             Self::UserInput(Some(ask)) => write_value(writer, variable, ask),
@@ -233,9 +224,7 @@ impl Encode for Instruction {
                 writer.array(2).unsigned(u64::from(variable)).bytes(item);
             }
             Self::Other { value, .. } => {
-                writer
-                    .array(1 + usize::from(value.is_some()))
-                    .unsigned(u64::from(variable));
+                writer.array(1 + usize::from(value.is_some())).unsigned(u64::from(variable));
                 if let Some(value) = value {
                     writer.raw(value);
                 }
@@ -248,9 +237,7 @@ impl Decode for Instruction {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let length = reader.array_length()?;
         if !(1..=2).contains(&length) {
-            return Err(Error::Malformed(
-                "a rendezvous instruction has one or two elements",
-            ));
+            return Err(Error::Malformed("a rendezvous instruction has one or two elements"));
         }
         let variable = u8::decode_from(reader)?;
         let value = if length == 2 { Some(reader.raw()?) } else { None };
@@ -258,9 +245,6 @@ impl Decode for Instruction {
         // Some peers leave the wrapping out, and then an address is the byte string itself.
         Ok(Self::understand(variable, wrapped.or(value))
             .or_else(|| Self::understand(variable, value))
-            .unwrap_or_else(|| Self::Other {
-                variable,
-                value: value.map(<[u8]>::to_vec),
-            }))
+            .unwrap_or_else(|| Self::Other { variable, value: value.map(<[u8]>::to_vec) }))
     }
 }

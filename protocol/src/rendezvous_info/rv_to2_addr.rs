@@ -25,21 +25,12 @@ pub enum TransportProtocol {
 }
 
 impl TransportProtocol {
-    const ALL: [(Self, u64); 6] = [
-        (Self::Tcp, 1),
-        (Self::Tls, 2),
-        (Self::Http, 3),
-        (Self::Coap, 4),
-        (Self::Https, 5),
-        (Self::Coaps, 6),
-    ];
+    const ALL: [(Self, u64); 6] =
+        [(Self::Tcp, 1), (Self::Tls, 2), (Self::Http, 3), (Self::Coap, 4), (Self::Https, 5), (Self::Coaps, 6)];
 
     /// The number on the wire.
     pub fn number(self) -> u64 {
-        Self::ALL
-            .iter()
-            .find(|(known, _)| *known == self)
-            .map_or(0, |(_, number)| *number)
+        Self::ALL.iter().find(|(known, _)| *known == self).map_or(0, |(_, number)| *number)
     }
 
     fn scheme(self) -> Option<Scheme> {
@@ -86,16 +77,8 @@ impl RvTo2AddrEntry {
         };
         let dns = self.dns.as_deref().and_then(Host::from_dns);
         let ip = self.ip.map(|ip| Host::Ip(ip.to_canonical()));
-        let port = if self.port == 0 {
-            scheme.default_port()
-        } else {
-            self.port
-        };
-        [dns, ip]
-            .into_iter()
-            .flatten()
-            .map(|host| HopAddress { scheme, host, port })
-            .collect()
+        let port = if self.port == 0 { scheme.default_port() } else { self.port };
+        [dns, ip].into_iter().flatten().map(|host| HopAddress { scheme, host, port }).collect()
     }
 }
 
@@ -107,10 +90,7 @@ impl Encode for RvTo2AddrEntry {
             Some(IpAddr::V6(ip)) => writer.bytes(&ip.octets()),
             None => writer.null(),
         };
-        writer
-            .value(&self.dns)
-            .value(&self.port)
-            .unsigned(self.protocol.number());
+        writer.value(&self.dns).value(&self.port).unsigned(self.protocol.number());
     }
 }
 
@@ -125,9 +105,7 @@ impl Decode for RvTo2AddrEntry {
         };
         let dns = Option::<String>::decode_from(reader)?;
         if ip.is_none() && dns.is_none() {
-            return Err(Error::Rejected(
-                "an owner address with neither a name nor an address",
-            ));
+            return Err(Error::Rejected("an owner address with neither a name nor an address"));
         }
         let port = u16::decode_from(reader)?;
         let number = reader.unsigned()?;
@@ -136,12 +114,7 @@ impl Decode for RvTo2AddrEntry {
             .find(|(_, known)| *known == number)
             .map(|(known, _)| *known)
             .ok_or(Error::Rejected("an owner address with an unknown protocol"))?;
-        Ok(Self {
-            ip,
-            dns,
-            port,
-            protocol,
-        })
+        Ok(Self { ip, dns, port, protocol })
     }
 }
 
@@ -171,11 +144,7 @@ impl Decode for RvTo2Addr {
     /// [`Error::Malformed`] for another shape, [`Error::Rejected`] for one that names no place.
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let entries = Vec::decode_from(reader)?;
-        if entries.is_empty() {
-            Err(Error::Rejected("no owner address"))
-        } else {
-            Ok(Self(entries))
-        }
+        if entries.is_empty() { Err(Error::Rejected("no owner address")) } else { Ok(Self(entries)) }
     }
 }
 
@@ -192,23 +161,13 @@ mod tests {
         let addr: RvTo2Addr = decode(&bytes).unwrap();
         assert_eq!(addr.urls(), ["http://127.0.0.1:18043"]);
         assert_eq!(encode(&addr), bytes);
-        assert_eq!(
-            encode(&RvTo2Addr(vec![RvTo2AddrEntry::at(
-                Scheme::Http,
-                "127.0.0.1",
-                18043
-            )])),
-            bytes
-        );
+        assert_eq!(encode(&RvTo2Addr(vec![RvTo2AddrEntry::at(Scheme::Http, "127.0.0.1", 18043)])), bytes);
     }
 
     #[test]
     fn names_come_first_and_unknown_transports_are_left_out() {
         let mapped = "5000000000000000000000ffff0a000001";
-        let hex = format!(
-            "828444{}6161000184{mapped}6162000584{mapped}f6190050{}",
-            "0a000001", "01"
-        );
+        let hex = format!("828444{}6161000184{mapped}6162000584{mapped}f6190050{}", "0a000001", "01");
         let bytes = hex::decode(hex.replacen("8284", "8384", 1)).unwrap();
         let addr: RvTo2Addr = decode(&bytes).unwrap();
         assert_eq!(addr.urls(), ["https://b:443", "https://10.0.0.1:443"]);
@@ -217,13 +176,9 @@ mod tests {
 
     #[test]
     fn an_address_that_names_no_place_is_rejected() {
-        for hex in [
-            "80",
-            "8184f6f6185003",
-            "818443000000f6185003",
-            "8184447f000001f6185000",
-            "8184447f000001f6185007",
-        ] {
+        for hex in
+            ["80", "8184f6f6185003", "818443000000f6185003", "8184447f000001f6185000", "8184447f000001f6185007"]
+        {
             let error = decode::<RvTo2Addr>(&hex::decode(hex).unwrap()).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidMessage, "{hex}");
         }

@@ -20,12 +20,7 @@ pub struct Assembler {
 impl Assembler {
     /// One that refuses values of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            key: String::new(),
-            pending: Zeroizing::default(),
-            scan: Scan::default(),
-        }
+        Self { limit, key: String::new(), pending: Zeroizing::default(), scan: Scan::default() }
     }
 
     /// Whether no value is half received.
@@ -57,10 +52,7 @@ impl Assembler {
         }
         self.scan = Scan::default();
         check(&self.pending)?;
-        Ok(Some(ServiceInfoKv {
-            key: std::mem::take(&mut self.key),
-            value: std::mem::take(&mut self.pending),
-        }))
+        Ok(Some(ServiceInfoKv { key: std::mem::take(&mut self.key), value: std::mem::take(&mut self.pending) }))
     }
 }
 
@@ -72,11 +64,7 @@ impl Default for Assembler {
 
 impl Encode for Assembler {
     fn encode_into(&self, writer: &mut Writer) {
-        writer
-            .array(3)
-            .unsigned(self.limit as u64)
-            .text(&self.key)
-            .bytes(&self.pending);
+        writer.array(3).unsigned(self.limit as u64).text(&self.key).bytes(&self.pending);
     }
 }
 
@@ -229,10 +217,7 @@ mod tests {
     fn a_byte_at_a_time_costs_no_more_than_its_length() {
         let item = encode(&ByteString(vec![0; 200_000]));
         let mut assembler = Assembler::default();
-        let done = item
-            .iter()
-            .filter_map(|byte| assembler.accept(kv("m:k", &[*byte])).unwrap())
-            .count();
+        let done = item.iter().filter_map(|byte| assembler.accept(kv("m:k", &[*byte])).unwrap()).count();
         assert_eq!(done, 1);
     }
 }

@@ -67,10 +67,7 @@ pub struct Outbox {
 impl Outbox {
     /// An empty one for a peer that receives messages of `size` bytes (see [`negotiated_size`]).
     pub fn new(size: usize) -> Self {
-        Self {
-            size: size.max(MINIMUM_SIZE),
-            waiting: VecDeque::new(),
-        }
+        Self { size: size.max(MINIMUM_SIZE), waiting: VecDeque::new() }
     }
 
     /// The size of a message, in bytes.
@@ -89,9 +86,7 @@ impl Outbox {
     /// [`Error::Unsupported`] when it does not fit into a message of the peer's size.
     pub fn push(&mut self, kv: ServiceInfoKv) -> Result<(), Error> {
         if kv.value.len() > max_value_length(&kv.key, self.size) {
-            return Err(Error::Unsupported(
-                "a value larger than the peer's service info size",
-            ));
+            return Err(Error::Unsupported("a value larger than the peer's service info size"));
         }
         self.waiting.push_back(Waiting { kv, may_split: false });
         Ok(())
@@ -139,10 +134,7 @@ impl Outbox {
 
 impl Encode for Outbox {
     fn encode_into(&self, writer: &mut Writer) {
-        writer
-            .array(2)
-            .unsigned(self.size as u64)
-            .array(self.waiting.len());
+        writer.array(2).unsigned(self.size as u64).array(self.waiting.len());
         for waiting in &self.waiting {
             writer.value(waiting);
         }
@@ -168,12 +160,7 @@ mod tests {
     use crate::service_info::OwnerServiceInfo;
 
     fn message(list: &ServiceInfo) -> usize {
-        encode(&OwnerServiceInfo {
-            is_more: true,
-            is_done: false,
-            service_info: list.clone(),
-        })
-        .len()
+        encode(&OwnerServiceInfo { is_more: true, is_done: false, service_info: list.clone() }).len()
     }
 
     #[test]
@@ -189,14 +176,9 @@ mod tests {
             let key = "fdo.download:data";
             let longest = max_value_length(key, size);
             let mut outbox = Outbox::new(size);
-            outbox
-                .push(ServiceInfoKv::from_item(key.into(), vec![0; longest]))
-                .unwrap();
+            outbox.push(ServiceInfoKv::from_item(key.into(), vec![0; longest])).unwrap();
             let (list, more) = outbox.fill();
-            assert!(
-                !more && message(&list) <= size && message(&list) + 3 >= size,
-                "{size}"
-            );
+            assert!(!more && message(&list) <= size && message(&list) + 3 >= size, "{size}");
             let one_more = ServiceInfoKv::from_item(key.into(), vec![0; longest + 1]);
             assert!(matches!(outbox.push(one_more), Err(Error::Unsupported(_))));
         }
@@ -207,9 +189,7 @@ mod tests {
         for size in [256, 1300, 65535] {
             let mut outbox = Outbox::new(size);
             for number in 0..400_u64 {
-                outbox
-                    .push(ServiceInfoKv::new("m", "n", &vec![number; 5]))
-                    .unwrap();
+                outbox.push(ServiceInfoKv::new("m", "n", &vec![number; 5])).unwrap();
             }
             let mut seen = Vec::new();
             loop {

@@ -3,7 +3,13 @@
 
 mod assemble;
 mod chunk;
+pub mod command;
+pub mod csr;
+pub mod devmod;
+pub mod download;
+pub mod owner;
 mod turn;
+pub mod wifi;
 
 use std::fmt;
 
@@ -38,10 +44,7 @@ impl ServiceInfoKv {
 
     /// A pair whose item is encoded already.
     pub fn from_item(key: String, item: Vec<u8>) -> Self {
-        Self {
-            key,
-            value: Zeroizing::new(item),
-        }
+        Self { key, value: Zeroizing::new(item) }
     }
 
     /// The part of the key before the first colon.
@@ -122,10 +125,7 @@ pub struct DeviceServiceInfo {
     /// The pairs.
     pub service_info: ServiceInfo,
 }
-cbor_array!(DeviceServiceInfo {
-    is_more,
-    service_info
-});
+cbor_array!(DeviceServiceInfo { is_more, service_info });
 
 /// 69: what the owner says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,11 +137,45 @@ pub struct OwnerServiceInfo {
     /// The pairs.
     pub service_info: ServiceInfo,
 }
-cbor_array!(OwnerServiceInfo {
-    is_more,
-    is_done,
-    service_info
-});
+cbor_array!(OwnerServiceInfo { is_more, is_done, service_info });
+
+/// A message of a module, in one direction.
+pub trait ModuleMessage: Sized {
+    /// The module's name.
+    const MODULE: &'static str;
+
+    /// The pair that says it.
+    fn to_kv(&self) -> ServiceInfoKv;
+
+    /// Reads the message of this name; `None` for a name that the module does not know, which is to be ignored.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when the item is not what the message carries.
+    fn decode(message: &str, item: &[u8]) -> Result<Option<Self>, Error>;
+}
+
+/// A text item of at most `limit` bytes.
+pub(crate) fn bounded_text(item: &[u8], limit: usize) -> Result<String, Error> {
+    let mut reader = Reader::new(item)?;
+    let text = reader.text()?;
+    if text.len() > limit {
+        return Err(Error::Malformed("text in service info too long"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A byte string, or a text string for its bytes, of at most `limit` bytes.
+pub(crate) fn bounded_bytes(item: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut reader = Reader::new(item)?;
+    let bytes = match reader.kind() {
+        Kind::Text => reader.text()?.as_bytes(),
+        _ => reader.bytes()?,
+    };
+    if bytes.len() > limit {
+        return Err(Error::Malformed("byte string in service info too long"));
+    }
+    Ok(Zeroizing::new(bytes.to_vec()))
+}
 
 /// The value of an `active` message: a boolean, or a map that has one under key 0.
 ///
@@ -169,11 +203,7 @@ mod tests {
 
     #[test]
     fn the_last_message_of_an_owner_is_four_bytes() {
-        let message = OwnerServiceInfo {
-            is_more: false,
-            is_done: true,
-            service_info: ServiceInfo::empty(),
-        };
+        let message = OwnerServiceInfo { is_more: false, is_done: true, service_info: ServiceInfo::empty() };
         assert_eq!(hex::encode(encode(&message)), "83f4f580");
         assert_eq!(decode::<OwnerServiceInfo>(&encode(&message)).unwrap(), message);
     }

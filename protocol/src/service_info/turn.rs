@@ -19,10 +19,7 @@ cbor_array!(TurnLimits { idle_rounds, bytes });
 impl Default for TurnLimits {
     /// 10,000 idle rounds and 16 MiB.
     fn default() -> Self {
-        Self {
-            idle_rounds: 10_000,
-            bytes: 16 << 20,
-        }
+        Self { idle_rounds: 10_000, bytes: 16 << 20 }
     }
 }
 
@@ -42,19 +39,11 @@ struct Meter {
     idle_rounds: u32,
     bytes: u64,
 }
-cbor_array!(Meter {
-    limits,
-    idle_rounds,
-    bytes
-});
+cbor_array!(Meter { limits, idle_rounds, bytes });
 
 impl Meter {
     fn new(limits: TurnLimits) -> Self {
-        Self {
-            limits,
-            idle_rounds: 0,
-            bytes: 0,
-        }
+        Self { limits, idle_rounds: 0, bytes: 0 }
     }
 
     fn received(&mut self, list: &ServiceInfo) -> Result<(), Error> {
@@ -85,22 +74,12 @@ pub struct OwnerTurn {
     owner_keeps: bool,
     done: bool,
 }
-cbor_array!(OwnerTurn {
-    meter,
-    device_keeps,
-    owner_keeps,
-    done
-});
+cbor_array!(OwnerTurn { meter, device_keeps, owner_keeps, done });
 
 impl OwnerTurn {
     /// Before the first 68.
     pub fn new(limits: TurnLimits) -> Self {
-        Self {
-            meter: Meter::new(limits),
-            device_keeps: false,
-            owner_keeps: false,
-            done: false,
-        }
+        Self { meter: Meter::new(limits), device_keeps: false, owner_keeps: false, done: false }
     }
 
     /// Takes a 68. After `IsDone` a device may still say what it had left, but not keep the floor.
@@ -140,11 +119,7 @@ impl OwnerTurn {
         }
         self.meter.sent(&service_info);
         self.owner_keeps = is_more;
-        Ok(OwnerServiceInfo {
-            is_more,
-            is_done: self.done,
-            service_info,
-        })
+        Ok(OwnerServiceInfo { is_more, is_done: self.done, service_info })
     }
 
     /// The 69 that ends the owner's part: `[false, true, []]`.
@@ -169,22 +144,12 @@ pub struct DeviceTurn {
     owner_keeps: bool,
     done: bool,
 }
-cbor_array!(DeviceTurn {
-    meter,
-    device_keeps,
-    owner_keeps,
-    done
-});
+cbor_array!(DeviceTurn { meter, device_keeps, owner_keeps, done });
 
 impl DeviceTurn {
     /// Before the first 68.
     pub fn new(limits: TurnLimits) -> Self {
-        Self {
-            meter: Meter::new(limits),
-            device_keeps: false,
-            owner_keeps: false,
-            done: false,
-        }
+        Self { meter: Meter::new(limits), device_keeps: false, owner_keeps: false, done: false }
     }
 
     /// Whether the next 68 may carry anything.
@@ -208,10 +173,7 @@ impl DeviceTurn {
         }
         self.meter.sent(&service_info);
         self.device_keeps = is_more;
-        Ok(DeviceServiceInfo {
-            is_more,
-            service_info,
-        })
+        Ok(DeviceServiceInfo { is_more, service_info })
     }
 
     /// Takes a 69. What comes along with `IsDone` still counts.
@@ -242,10 +204,7 @@ mod tests {
     use crate::service_info::ServiceInfoKv;
 
     fn says(is_more: bool, pairs: usize) -> DeviceServiceInfo {
-        DeviceServiceInfo {
-            is_more,
-            service_info: list(pairs),
-        }
+        DeviceServiceInfo { is_more, service_info: list(pairs) }
     }
 
     fn list(pairs: usize) -> ServiceInfo {
@@ -295,29 +254,19 @@ mod tests {
 
     #[test]
     fn idle_rounds_and_bytes_are_limited() {
-        let mut turn = OwnerTurn::new(TurnLimits {
-            idle_rounds: 2,
-            bytes: 8,
-        });
+        let mut turn = OwnerTurn::new(TurnLimits { idle_rounds: 2, bytes: 8 });
         for message in [says(false, 0), says(false, 1), says(false, 0), says(false, 0)] {
             turn.receive(&message).unwrap();
         }
         assert!(turn.receive(&says(false, 0)).is_err());
-        let mut turn = OwnerTurn::new(TurnLimits {
-            idle_rounds: 2,
-            bytes: 8,
-        });
+        let mut turn = OwnerTurn::new(TurnLimits { idle_rounds: 2, bytes: 8 });
         assert!(turn.receive(&says(false, 3)).is_err());
     }
 
     #[test]
     fn the_device_refuses_an_owner_out_of_turn() {
         let fresh = || DeviceTurn::new(TurnLimits::default());
-        let says = |is_more, is_done, pairs| OwnerServiceInfo {
-            is_more,
-            is_done,
-            service_info: list(pairs),
-        };
+        let says = |is_more, is_done, pairs| OwnerServiceInfo { is_more, is_done, service_info: list(pairs) };
         let mut turn = fresh();
         turn.send(list(1), Floor::Yield).unwrap();
         assert!(turn.receive(&says(true, true, 0)).is_err());

@@ -1,0 +1,228 @@
+//! The owner's side of the modules: what to send next, and what to ask of the service around it.
+//!
+//! A closed enum whose every state can be stored, so that it survives between two requests. A module *asks* with a
+//! [`Need`]; whoever holds certificates and files *answers* with a [`Provision`].
+
+mod command;
+mod conversation;
+mod csr;
+mod download;
+mod outcome;
+mod wifi;
+
+use std::fmt;
+
+use crate::cbor::{Decode, Encode, Reader, Writer};
+use crate::error::Error;
+use crate::service_info::ServiceInfoKv;
+use crate::service_info::csr::CsrError;
+use crate::service_info::devmod::Devmod;
+pub use command::Command;
+pub use conversation::Conversation;
+pub use csr::Csr;
+pub use download::Download;
+pub use outcome::{ModuleFailure, ModuleOutcome};
+pub use wifi::Wifi;
+
+/// What a module wants to be answered before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// A certificate for this PKCS#10 request, in DER and not looked at yet. Answer [`Provision::Certificate`].
+    Issue {
+        /// The request.
+        csr: Vec<u8>,
+        /// Whether it renews a certificate that the device has.
+        renewal: bool,
+    },
+    /// A key made by the owner, and a certificate for it. Answer [`Provision::KeyAndCertificate`].
+    GenerateKey {
+        /// The request, whose key only shows the type.
+        csr: Vec<u8>,
+    },
+    /// The certificates of the CA. Answer [`Provision::CaCertificates`].
+    CaCertificates {
+        /// Whether a single certificate is wanted instead of PKCS#7.
+        single: bool,
+    },
+    /// What a request should contain. Answer [`Provision::CsrAttributes`].
+    CsrAttributes,
+    /// A part of a file. Answer [`Provision::FilePart`].
+    ReadFile {
+        /// The name that the plan gave it.
+        name: String,
+        /// Where the part begins, in bytes.
+        offset: u64,
+        /// How long it is, in bytes.
+        length: usize,
+    },
+}
+
+/// The answer to a [`Need`].
+pub enum Provision {
+    /// One certificate, in DER.
+    Certificate(Vec<u8>),
+    /// A multipart body with the key and the certificate.
+    KeyAndCertificate(zeroize::Zeroizing<String>),
+    /// PKCS#7 or a single certificate, in DER, as was asked.
+    CaCertificates(Vec<u8>),
+    /// CSR attributes, in DER.
+    CsrAttributes(Vec<u8>),
+    /// The part of the file.
+    FilePart(Vec<u8>),
+    /// None of these, and why. For a file any error will do.
+    Refused(CsrError),
+}
+
+/// What a module of the owner does. The order of the calls is that of the declarations.
+trait Module {
+    /// The device lists the module: queue what comes first, for messages of `size` bytes.
+    fn start(&mut self, devmod: &Devmod, size: usize);
+    /// Takes one message of the device.
+    fn receive(&mut self, message: &str, item: &[u8]) -> Result<(), Error>;
+    /// The device has said all that it had to say for now.
+    fn end_of_turn(&mut self) {}
+    /// What must be answered first.
+    fn need(&self) -> Option<Need> {
+        None
+    }
+    /// The answer to it.
+    fn answer(&mut self, _provision: Provision) -> Result<(), Error> {
+        Err(Error::Internal("an answer that no module asked for"))
+    }
+    /// The next pair of at most `room` bytes.
+    fn next(&mut self, room: usize) -> Option<ServiceInfoKv>;
+    /// Whether pairs wait that found no room.
+    fn has_more(&self) -> bool;
+    /// Whether the next module has to wait for this one.
+    fn blocks(&self) -> bool {
+        self.outcome().is_none()
+    }
+    /// How it ended; `None` before that.
+    fn outcome(&self) -> Option<&ModuleOutcome>;
+    /// Ends it.
+    fn conclude(&mut self, outcome: ModuleOutcome);
+}
+
+/// One step of what a device gets.
+#[derive(Clone, PartialEq, Eq)]
+pub enum OwnerModule {
+    /// `fdo.wifi`
+    Wifi(Wifi),
+    /// `fdo.csr`
+    Csr(Csr),
+    /// `fdo.download`
+    Download(Download),
+    /// `fdo.command`
+    Command(Command),
+}
+
+impl OwnerModule {
+    /// The module's name, as devices list it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Wifi(_) => super::wifi::MODULE,
+            Self::Csr(_) => super::csr::MODULE,
+            Self::Download(_) => super::download::MODULE,
+            Self::Command(_) => super::command::MODULE,
+        }
+    }
+
+    fn module(&self) -> &dyn Module {
+        match self {
+            Self::Wifi(module) => module,
+            Self::Csr(module) => module,
+            Self::Download(module) => module,
+            Self::Command(module) => module,
+        }
+    }
+
+    fn module_mut(&mut self) -> &mut dyn Module {
+        match self {
+            Self::Wifi(module) => module,
+            Self::Csr(module) => module,
+            Self::Download(module) => module,
+            Self::Command(module) => module,
+        }
+    }
+
+    /// Begins, for messages of `size` bytes. A device that does not list the module ends it at once.
+    pub fn start(&mut self, devmod: &Devmod, size: usize) {
+        if devmod.supports(self.name()) {
+            self.module_mut().start(devmod, size);
+        } else {
+            self.module_mut().conclude(ModuleOutcome::NotOffered);
+        }
+    }
+
+    /// Takes one message of the device for this module. Unknown ones are ignored.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a value of the wrong type, [`Error::Rejected`] for too many requests.
+    pub fn receive(&mut self, message: &str, item: &[u8]) -> Result<(), Error> {
+        self.module_mut().receive(message, item)
+    }
+
+    /// Call when the device gives up the floor.
+    pub fn end_of_turn(&mut self) {
+        if self.outcome().is_none() {
+            self.module_mut().end_of_turn();
+        }
+    }
+
+    /// What the module asks, if anything. Ask again after each answer.
+    pub fn need(&self) -> Option<Need> {
+        if self.outcome().is_some() {
+            return None;
+        }
+        self.module().need()
+    }
+
+    /// The answer to [`Self::need`].
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it is not an answer to that.
+    pub fn answer(&mut self, provision: Provision) -> Result<(), Error> {
+        self.module_mut().answer(provision)
+    }
+
+    /// The next pair to send, of at most `room` encoded bytes.
+    pub fn next(&mut self, room: usize) -> Option<ServiceInfoKv> {
+        self.module_mut().next(room)
+    }
+
+    /// How it ended; `None` while it goes on.
+    pub fn outcome(&self) -> Option<&ModuleOutcome> {
+        self.module().outcome()
+    }
+}
+
+impl fmt::Debug for OwnerModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.name(), self.outcome())
+    }
+}
+
+impl Encode for OwnerModule {
+    fn encode_into(&self, writer: &mut Writer) {
+        writer.array(2);
+        match self {
+            Self::Wifi(module) => writer.unsigned(0).value(module),
+            Self::Csr(module) => writer.unsigned(1).value(module),
+            Self::Download(module) => writer.unsigned(2).value(module),
+            Self::Command(module) => writer.unsigned(3).value(module),
+        };
+    }
+}
+
+impl Decode for OwnerModule {
+    fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.array(2)?;
+        Ok(match reader.unsigned()? {
+            0 => Self::Wifi(Wifi::decode_from(reader)?),
+            1 => Self::Csr(Csr::decode_from(reader)?),
+            2 => Self::Download(Download::decode_from(reader)?),
+            3 => Self::Command(Command::decode_from(reader)?),
+            _ => return Err(Error::Malformed("a stored module of an unknown kind")),
+        })
+    }
+}
