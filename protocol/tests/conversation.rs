@@ -22,7 +22,11 @@ fn stored<T: fdo_protocol::cbor::Encode + fdo_protocol::cbor::Decode>(state: T) 
 }
 
 /// TO2 from 60 to 71: the device's next credential and what the owner must store.
-fn onboard(world: &mut World, owner: OwnerSettings, allow_reuse: bool) -> Result<(DeviceCredential, Completed), Error> {
+fn onboard(
+    world: &mut World,
+    owner: OwnerSettings,
+    allow_reuse: bool,
+) -> Result<(DeviceCredential, Completed), Error> {
     let secrets = world.secrets();
     let settings = to2::device::DeviceSettings { allow_reuse, ..world.settings() };
     let rng = &mut world.rng;
@@ -53,14 +57,16 @@ fn onboard(world: &mut World, owner: OwnerSettings, allow_reuse: bool) -> Result
     let (ready, device) = setup.ready(&next, next_secret, rng)?;
     let (owner_ready, state, size) = state.ready(&ready.body, rng)?;
     assert_eq!(size, None);
-    let state = stored(state);
-    let (device, size) = device.ready(&owner_ready.body)?;
+    let mut state = stored(state);
+    let (mut device, size) = device.ready(&owner_ready.body)?;
     assert_eq!(size, owner.max_service_info_size);
 
     let kv = ServiceInfoKv::new("devmod", "active", &true);
     let info = DeviceServiceInfo { is_more: false, service_info: ServiceInfo(vec![kv.clone()]) };
     let sent = device.device_service_info(&info, rng)?;
     assert!(state.device_service_info(&sent.body)?.service_info.0 == vec![kv]);
+    let older = state.device_service_info(&sent.body);
+    assert!(matches!(older, Err(Error::Rejected(_))), "an older 68 counted again");
     let answer = OwnerServiceInfo { is_more: false, is_done: true, service_info: ServiceInfo::empty() };
     let (answer, after) = state.owner_service_info(&answer, rng)?;
     let AfterServiceInfo::Finish(state) = after else { panic!("the owner was done") };
@@ -149,7 +155,8 @@ fn an_owner_registers_and_its_device_is_redirected() {
 
         let (hello, owner) = to0::owner::begin();
         let (ack, rendezvous) = to0::rendezvous::hello(&hello.body, rng).unwrap();
-        let (sign, owner) = owner.hello_ack(&ack.body, &world.voucher, &world.owner, address.clone(), 3600).unwrap();
+        let (sign, owner) =
+            owner.hello_ack(&ack.body, &world.voucher, &world.owner, address.clone(), 3600).unwrap();
         let request = stored(rendezvous).owner_sign(&sign.body, &VerifyPolicy::default()).unwrap();
         assert_eq!(request.wait_seconds, 3600);
         assert_eq!(request.rv_to2_addr, address);

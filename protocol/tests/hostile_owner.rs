@@ -265,7 +265,7 @@ fn tunnel(owner: &to2::owner::ExpectReady) -> fdo_protocol::crypto::Tunnel {
     let bytes = encode(owner);
     let mut reader = Reader::new(&bytes).unwrap();
     reader.array(3).unwrap();
-    reader.array(5).unwrap();
+    reader.array(6).unwrap();
     for _ in 0..4 {
         reader.raw().unwrap();
     }
@@ -378,7 +378,7 @@ fn at_69(world: &mut World) -> (to2::device::ServiceInfoLoop, fdo_protocol::cryp
 #[test]
 fn did_68_bad_encoding() {
     let mut world = World::new(KeyType::P256);
-    let (device, tunnel) = at_69(&mut world);
+    let (mut device, tunnel) = at_69(&mut world);
     let body = tunnel.seal(&[0x82, 0xf4, 0x80], &mut world.rng).unwrap();
     assert_eq!(code(device.owner_service_info(&body)), 100);
 }
@@ -386,7 +386,7 @@ fn did_68_bad_encoding() {
 #[test]
 fn did_68_bad_enc_wrapping() {
     let mut world = World::new(KeyType::P256);
-    let (device, tunnel) = at_69(&mut world);
+    let (mut device, tunnel) = at_69(&mut world);
     let body = tunnel.seal(&[0x83, 0xf4, 0xf4, 0x80], &mut world.rng).unwrap();
     assert!(device.owner_service_info(&body).is_ok());
     assert_eq!(code(device.owner_service_info(&flip_last(&body))), 100);
@@ -395,7 +395,7 @@ fn did_68_bad_enc_wrapping() {
 #[test]
 fn did_68_done_and_more() {
     let mut world = World::new(KeyType::P256);
-    let (device, tunnel) = at_69(&mut world);
+    let (mut device, tunnel) = at_69(&mut world);
     let body = tunnel.seal(&[0x83, 0xf5, 0xf5, 0x80], &mut world.rng).unwrap();
     assert_eq!(code(device.owner_service_info(&body)), 101);
 }

@@ -223,9 +223,9 @@ fn expect_ready(transcript: &Transcript, sold: &VerifiedVoucher, hello: &HelloDe
         replacement = Some(renewed.header().clone());
     }
     let mut state = Writer::default();
-    state.array(3).array(5).value(&sold.guid()).value(&next_guid).value(&nonce_prove_dv).value(&nonce_setup_dv);
+    state.array(3).array(6).value(&sold.guid()).value(&next_guid).value(&nonce_prove_dv).value(&nonce_setup_dv);
     state.array(2).integer(hello.cipher_suite).bytes(&transcript.session_key());
-    state.value(&replacement).null();
+    state.bytes(&[]).value(&replacement).null();
     state.into_bytes()
 }
 

@@ -11,14 +11,15 @@ use crate::error::{Error, VoucherFault};
 use crate::guid::Guid;
 use crate::hash::{Hash, HmacType};
 use crate::messages::to2::{
-    CUPH_NONCE, CUPH_OWNER_PUB_KEY, DeviceServiceInfoReady, Done, Done2, EUPH_NONCE, GetOvNextEntry,
-    HelloDevice, OvNextEntry, OwnerServiceInfoReady, ProveDevice, ProveOvHdr, ProveOvHdrPayload, SetupDevice,
+    CUPH_NONCE, CUPH_OWNER_PUB_KEY, DeviceServiceInfoReady, Done, Done2, EUPH_NONCE, GetOvNextEntry, HelloDevice,
+    OvNextEntry, OwnerServiceInfoReady, ProveDevice, ProveOvHdr, ProveOvHdrPayload, SetupDevice,
     SetupDevicePayload,
 };
 use crate::messages::{Message, Outbound, PROTOCOL_VERSION, SigInfo};
 use crate::nonce::{NonceTo2ProveDv, NonceTo2ProveOv, NonceTo2SetupDv};
 use crate::public_key::PublicKey;
 use crate::service_info::{DeviceServiceInfo, OwnerServiceInfo};
+use crate::to2::seen::SeenMessages;
 use crate::voucher::{OvEntryPayload, OvHeader};
 
 /// What a device decides for its TO2.
@@ -52,19 +53,8 @@ pub fn begin(
         cipher_suite: settings.cipher_suite.number(),
         e_a_sig_info: SigInfo::for_key(secrets.key().verifying_key().key_type()),
     });
-    let message = Outbound {
-        message_type: HelloDevice::TYPE,
-        body: hello.bytes().to_vec(),
-    };
-    (
-        message,
-        ExpectProveOvHdr {
-            credential,
-            to1d,
-            settings,
-            hello,
-        },
-    )
+    let message = Outbound { message_type: HelloDevice::TYPE, body: hello.bytes().to_vec() };
+    (message, ExpectProveOvHdr { credential, to1d, settings, hello })
 }
 
 /// Waits for 61.
@@ -87,12 +77,9 @@ impl ExpectProveOvHdr {
         secrets: &dyn DeviceSecrets,
     ) -> Result<(Outbound, ExpectOvNextEntry), Error> {
         let ProveOvHdr(proof) = cbor::decode(body)?;
-        let nonce_prove_dv = proof
-            .unprotected(CUPH_NONCE)
-            .ok_or(Error::Malformed("CUPHNonce is missing"))?;
-        let owner_key = proof
-            .unprotected(CUPH_OWNER_PUB_KEY)
-            .ok_or(Error::Malformed("the owner's key is missing"))?;
+        let nonce_prove_dv = proof.unprotected(CUPH_NONCE).ok_or(Error::Malformed("CUPHNonce is missing"))?;
+        let owner_key =
+            proof.unprotected(CUPH_OWNER_PUB_KEY).ok_or(Error::Malformed("the owner's key is missing"))?;
         let nonce_prove_dv: NonceTo2ProveDv = cbor::decode(&nonce_prove_dv)?;
         let owner_public_key: PublicKey = cbor::decode(&owner_key)?;
         let owner_key = owner_public_key.verifying_key()?;
@@ -138,14 +125,8 @@ impl ExpectProveOvHdr {
         if secrets.hmac(payload.hmac.hmac_type(), &[payload.ov_header.bytes()])? != payload.hmac {
             return Err(VoucherFault::Hmac.into());
         }
-        if !self
-            .credential
-            .public_key_hash
-            .matches(&[header.manufacturer_key.encoded()])
-        {
-            return Err(Error::Rejected(
-                "the manufacturer's key is not the one that the device was born with",
-            ));
+        if !self.credential.public_key_hash.matches(&[header.manufacturer_key.encoded()]) {
+            return Err(Error::Rejected("the manufacturer's key is not the one that the device was born with"));
         }
         if header.guid != self.credential.guid {
             return Err(Error::Rejected("the header names another device"));
@@ -201,9 +182,7 @@ impl ExpectOvNextEntry {
         }
         let number = usize::from(entry_num);
         let payload: OvEntryPayload = cbor::decode(entry.unverified_payload())?;
-        entry
-            .verify(&self.entry_owner, &[])
-            .map_err(|_| VoucherFault::Signature(number))?;
+        entry.verify(&self.entry_owner, &[]).map_err(|_| VoucherFault::Signature(number))?;
         if !payload.previous_hash.matches(&[&self.previous]) {
             return Err(VoucherFault::PreviousHash(number).into());
         }
@@ -217,9 +196,7 @@ impl ExpectOvNextEntry {
         self.previous = entry.bytes().to_vec();
         self.entry_num += 1;
         if self.entry_num < self.num_ov_entries {
-            let request = Outbound::plain(&GetOvNextEntry {
-                entry_num: self.entry_num,
-            });
+            let request = Outbound::plain(&GetOvNextEntry { entry_num: self.entry_num });
             return Ok(AfterEntry::Next(request, self));
         }
         if self.entry_owner != self.owner_key {
@@ -244,6 +221,7 @@ impl ExpectOvNextEntry {
                 nonce_prove_dv: self.nonce_prove_dv,
                 nonce_setup_dv,
                 tunnel: shared.derive(self.settings.cipher_suite),
+                seen: SeenMessages::default(),
             },
             credential: self.credential,
             settings: self.settings,
@@ -260,18 +238,21 @@ struct Tunnelled {
     nonce_prove_dv: NonceTo2ProveDv,
     nonce_setup_dv: NonceTo2SetupDv,
     tunnel: Tunnel,
+    seen: SeenMessages,
 }
 
 impl Tunnelled {
     fn seal<T: Message>(&self, message: &T, rng: &mut dyn CryptoRng) -> Result<Outbound, Error> {
         Ok(Outbound {
             message_type: T::TYPE,
-            body: self.tunnel.seal(&cbor::encode(message), rng)?,
+            body: self.tunnel.seal(&Zeroizing::new(cbor::encode(message)), rng)?,
         })
     }
 
-    fn open<T: Decode>(&self, body: &[u8]) -> Result<T, Error> {
-        cbor::decode(&self.tunnel.open(body)?)
+    fn open<T: Decode>(&mut self, body: &[u8]) -> Result<T, Error> {
+        let plaintext = Zeroizing::new(self.tunnel.open(body)?);
+        self.seen.take(body)?;
+        cbor::decode(&plaintext)
     }
 }
 
@@ -291,7 +272,7 @@ impl ExpectSetupDevice {
     /// # Errors
     /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] when something in it does not
     /// hold, [`Error::CredentialReuse`] when the owner asks for reuse and the device does not allow it.
-    pub fn setup_device(self, body: &[u8]) -> Result<SetUp, Error> {
+    pub fn setup_device(mut self, body: &[u8]) -> Result<SetUp, Error> {
         let SetupDevice(signed) = self.session.open(body)?;
         let payload: SetupDevicePayload = cbor::decode(signed.unverified_payload())?;
         signed.verify(&payload.owner2_key.verifying_key()?, &[])?;
@@ -299,9 +280,7 @@ impl ExpectSetupDevice {
             return Err(Error::Rejected("the nonce is not the one that was sent"));
         }
         if payload.rv_info.is_empty() || payload.guid == Guid::from_bytes([0; 16]) {
-            return Err(Error::Rejected(
-                "a device without rendezvous or GUID could never come back",
-            ));
+            return Err(Error::Rejected("a device without rendezvous or GUID could never come back"));
         }
         let reuse = payload.guid == self.credential.guid
             && payload.rv_info == self.ov_header.rv_info
@@ -309,11 +288,7 @@ impl ExpectSetupDevice {
         if reuse && !self.settings.allow_reuse {
             return Err(Error::CredentialReuse);
         }
-        Ok(SetUp {
-            state: self,
-            payload,
-            reuse,
-        })
+        Ok(SetUp { state: self, payload, reuse })
     }
 }
 
@@ -348,25 +323,10 @@ impl SetUp {
     ) -> Result<(Outbound, ExpectReady), Error> {
         let state = self.state;
         let (replacement_hmac, credential) = if self.reuse {
-            (
-                None,
-                DeviceCredential {
-                    active: false,
-                    ..state.credential
-                },
-            )
+            (None, DeviceCredential { active: false, ..state.credential })
         } else {
-            let SetupDevicePayload {
-                rv_info,
-                guid,
-                owner2_key,
-                ..
-            } = self.payload;
-            let header = Wrapped::new(
-                state
-                    .ov_header
-                    .replaced(guid, rv_info.clone(), owner2_key.clone()),
-            );
+            let SetupDevicePayload { rv_info, guid, owner2_key, .. } = self.payload;
+            let header = Wrapped::new(state.ov_header.replaced(guid, rv_info.clone(), owner2_key.clone()));
             let credential = DeviceCredential {
                 active: false,
                 hmac_secret: next_secret,
@@ -378,18 +338,9 @@ impl SetUp {
             (Some(next.hmac(state.hmac_type, &[header.bytes()])?), credential)
         };
         let max_owner_service_info_size = state.settings.max_service_info_size;
-        let message = DeviceServiceInfoReady {
-            replacement_hmac,
-            max_owner_service_info_size,
-        };
+        let message = DeviceServiceInfoReady { replacement_hmac, max_owner_service_info_size };
         let message = state.session.seal(&message, rng)?;
-        Ok((
-            message,
-            ExpectReady {
-                session: state.session,
-                credential,
-            },
-        ))
+        Ok((message, ExpectReady { session: state.session, credential }))
     }
 }
 
@@ -404,16 +355,10 @@ impl ExpectReady {
     ///
     /// # Errors
     /// [`Error::Malformed`] when it does not decrypt or decode.
-    pub fn ready(self, body: &[u8]) -> Result<(ServiceInfoLoop, Option<u16>), Error> {
+    pub fn ready(mut self, body: &[u8]) -> Result<(ServiceInfoLoop, Option<u16>), Error> {
         let ready: OwnerServiceInfoReady = self.session.open(body)?;
         let size = ready.max_device_service_info_size;
-        Ok((
-            ServiceInfoLoop {
-                session: self.session,
-                credential: self.credential,
-            },
-            size,
-        ))
+        Ok((ServiceInfoLoop { session: self.session, credential: self.credential }, size))
     }
 }
 
@@ -439,8 +384,9 @@ impl ServiceInfoLoop {
     /// The owner's answer (`69 ->`).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] when it is done and has more.
-    pub fn owner_service_info(&self, body: &[u8]) -> Result<OwnerServiceInfo, Error> {
+    /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] when it is done and has more, or
+    /// is an older one.
+    pub fn owner_service_info(&mut self, body: &[u8]) -> Result<OwnerServiceInfo, Error> {
         let message: OwnerServiceInfo = self.session.open(body)?;
         if message.is_more && message.is_done {
             return Err(Error::Rejected("the owner is done and has more"));
@@ -453,19 +399,8 @@ impl ServiceInfoLoop {
     /// # Errors
     /// [`Error::Internal`] when encryption fails.
     pub fn done(self, rng: &mut dyn CryptoRng) -> Result<(Outbound, DeviceCredential, ExpectDone2), Error> {
-        let message = self.session.seal(
-            &Done {
-                nonce: self.session.nonce_prove_dv.clone(),
-            },
-            rng,
-        )?;
-        Ok((
-            message,
-            self.credential,
-            ExpectDone2 {
-                session: self.session,
-            },
-        ))
+        let message = self.session.seal(&Done { nonce: self.session.nonce_prove_dv.clone() }, rng)?;
+        Ok((message, self.credential, ExpectDone2 { session: self.session }))
     }
 }
 
@@ -479,7 +414,7 @@ impl ExpectDone2 {
     ///
     /// # Errors
     /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] for a wrong nonce.
-    pub fn done2(self, body: &[u8]) -> Result<(), Error> {
+    pub fn done2(mut self, body: &[u8]) -> Result<(), Error> {
         let Done2 { nonce } = self.session.open(body)?;
         if nonce == self.session.nonce_setup_dv {
             Ok(())

@@ -1,6 +1,7 @@
 //! The owner's side of TO2: what is awaited between two requests, each a struct that its step consumes.
 
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use crate::cbor::{self, ByteString, Decode, Encode, Encoded, RawItem, Reader, Wrapped, Writer};
 use crate::cbor_array;
@@ -10,8 +11,8 @@ use crate::error::{Error, VoucherFault};
 use crate::guid::Guid;
 use crate::hash::{Hash, Hmac};
 use crate::messages::to2::{
-    CUPH_NONCE, CUPH_OWNER_PUB_KEY, DeviceServiceInfoReady, Done, Done2, EUPH_NONCE, GetOvNextEntry,
-    HelloDevice, OvNextEntry, OwnerServiceInfoReady, ProveDevice, ProveOvHdr, ProveOvHdrPayload, SetupDevice,
+    CUPH_NONCE, CUPH_OWNER_PUB_KEY, DeviceServiceInfoReady, Done, Done2, EUPH_NONCE, GetOvNextEntry, HelloDevice,
+    OvNextEntry, OwnerServiceInfoReady, ProveDevice, ProveOvHdr, ProveOvHdrPayload, SetupDevice,
     SetupDevicePayload,
 };
 use crate::messages::{Message, Outbound};
@@ -19,6 +20,7 @@ use crate::nonce::{NonceTo2ProveDv, NonceTo2SetupDv};
 use crate::public_key::PublicKey;
 use crate::rendezvous_info::RendezvousInfo;
 use crate::service_info::{DeviceServiceInfo, OwnerServiceInfo};
+use crate::to2::seen::SeenMessages;
 use crate::voucher::{OvHeader, VerifiedVoucher};
 
 /// What an owner decides for its TO2.
@@ -34,11 +36,7 @@ pub struct OwnerSettings {
 
 impl Default for OwnerSettings {
     fn default() -> Self {
-        Self {
-            max_message_size: u16::MAX,
-            max_service_info_size: Some(16 * 1024),
-            reuse: false,
-        }
+        Self { max_message_size: u16::MAX, max_service_info_size: Some(16 * 1024), reuse: false }
     }
 }
 
@@ -90,20 +88,14 @@ pub fn begin(
         hello_device_hash: Hash::of(voucher.hash_type(), &[hello.bytes()]),
         max_owner_message_size: settings.max_message_size,
     };
-    let unprotected = [
-        (CUPH_NONCE, cbor::encode(&nonce_prove_dv)),
-        (CUPH_OWNER_PUB_KEY, owner_key.encoded().to_vec()),
-    ];
+    let unprotected =
+        [(CUPH_NONCE, cbor::encode(&nonce_prove_dv)), (CUPH_OWNER_PUB_KEY, owner_key.encoded().to_vec())];
     let proof = Sign1::sign(cbor::encode(&payload), &unprotected, key, &[])?;
     let state = ExpectEntryOrProof {
         guid: hello.guid,
         device_key: voucher.device_key().clone(),
         ov_header: voucher.header().clone(),
-        entries: voucher
-            .entries()
-            .iter()
-            .map(|entry| RawItem(entry.bytes().to_vec()))
-            .collect(),
+        entries: voucher.entries().iter().map(|entry| RawItem(entry.bytes().to_vec())).collect(),
         owner_key,
         nonce_prove_dv,
         key_exchange,
@@ -147,10 +139,7 @@ impl ExpectEntryOrProof {
     /// [`Error::Malformed`] when this is not 62, [`Error::Rejected`] for an entry that the voucher does not have.
     pub fn get_ov_next_entry(self, body: &[u8]) -> Result<(Outbound, Self), Error> {
         let GetOvNextEntry { entry_num } = cbor::decode(body)?;
-        let entry = self
-            .entries
-            .get(usize::from(entry_num))
-            .ok_or(Error::Rejected("there is no such entry"))?;
+        let entry = self.entries.get(usize::from(entry_num)).ok_or(Error::Rejected("there is no such entry"))?;
         let entry = Sign1::from_bytes(&entry.0).map_err(|_| Error::Internal("stored entry"))?;
         Ok((Outbound::plain(&OvNextEntry { entry_num, entry }), self))
     }
@@ -169,26 +158,13 @@ impl ExpectEntryOrProof {
         rng: &mut dyn CryptoRng,
     ) -> Result<(Outbound, ExpectReady), Error> {
         let ProveDevice(token) = cbor::decode(body)?;
-        let nonce_setup_dv = token
-            .unprotected(EUPH_NONCE)
-            .ok_or(Error::Malformed("EUPHNonce is missing"))?;
+        let nonce_setup_dv = token.unprotected(EUPH_NONCE).ok_or(Error::Malformed("EUPHNonce is missing"))?;
         let nonce_setup_dv: NonceTo2SetupDv = cbor::decode(&nonce_setup_dv)?;
-        let proof = VerifiedEat::verify(
-            &token,
-            &self.device_key,
-            self.nonce_prove_dv.as_bytes(),
-            &self.guid,
-        )?;
-        let tunnel = self
-            .key_exchange
-            .finish(proof.key_exchange()?)?
-            .derive(self.cipher_suite);
+        let proof = VerifiedEat::verify(&token, &self.device_key, self.nonce_prove_dv.as_bytes(), &self.guid)?;
+        let tunnel = self.key_exchange.finish(proof.key_exchange()?)?.derive(self.cipher_suite);
 
-        let (rv_info, next_guid) = if self.reuse {
-            (self.ov_header.rv_info.clone(), self.guid)
-        } else {
-            (rv_info.clone(), guid)
-        };
+        let (rv_info, next_guid) =
+            if self.reuse { (self.ov_header.rv_info.clone(), self.guid) } else { (rv_info.clone(), guid) };
         let payload = SetupDevicePayload {
             rv_info: rv_info.clone(),
             guid: next_guid,
@@ -196,29 +172,19 @@ impl ExpectEntryOrProof {
             owner2_key: self.owner_key.clone(),
         };
         let setup = SetupDevice(Sign1::sign(cbor::encode(&payload), &[], key, &[])?);
-        let replacement = (!self.reuse).then(|| {
-            Wrapped::new(
-                self.ov_header
-                    .replaced(next_guid, rv_info, self.owner_key.clone()),
-            )
-        });
+        let replacement = (!self.reuse)
+            .then(|| Wrapped::new(self.ov_header.replaced(next_guid, rv_info, self.owner_key.clone())));
         let session = Tunnelled {
             guid: self.guid,
             next_guid,
             nonce_prove_dv: self.nonce_prove_dv,
             nonce_setup_dv,
             tunnel,
+            seen: SeenMessages::default(),
         };
         let reply = session.seal(&setup, rng)?;
         let max_service_info_size = self.max_service_info_size;
-        Ok((
-            reply,
-            ExpectReady {
-                session,
-                replacement,
-                max_service_info_size,
-            },
-        ))
+        Ok((reply, ExpectReady { session, replacement, max_service_info_size }))
     }
 }
 
@@ -229,25 +195,22 @@ struct Tunnelled {
     nonce_prove_dv: NonceTo2ProveDv,
     nonce_setup_dv: NonceTo2SetupDv,
     tunnel: Tunnel,
+    seen: SeenMessages,
 }
-cbor_array!(Tunnelled {
-    guid,
-    next_guid,
-    nonce_prove_dv,
-    nonce_setup_dv,
-    tunnel
-});
+cbor_array!(Tunnelled { guid, next_guid, nonce_prove_dv, nonce_setup_dv, tunnel, seen });
 
 impl Tunnelled {
     fn seal<T: Message>(&self, message: &T, rng: &mut dyn CryptoRng) -> Result<Outbound, Error> {
         Ok(Outbound {
             message_type: T::TYPE,
-            body: self.tunnel.seal(&cbor::encode(message), rng)?,
+            body: self.tunnel.seal(&Zeroizing::new(cbor::encode(message)), rng)?,
         })
     }
 
-    fn open<T: Decode>(&self, body: &[u8]) -> Result<T, Error> {
-        cbor::decode(&self.tunnel.open(body)?)
+    fn open<T: Decode>(&mut self, body: &[u8]) -> Result<T, Error> {
+        let plaintext = Zeroizing::new(self.tunnel.open(body)?);
+        self.seen.take(body)?;
+        cbor::decode(&plaintext)
     }
 }
 
@@ -257,11 +220,7 @@ pub struct ExpectReady {
     replacement: Option<Wrapped<OvHeader>>,
     max_service_info_size: Option<u16>,
 }
-cbor_array!(ExpectReady {
-    session,
-    replacement,
-    max_service_info_size
-});
+cbor_array!(ExpectReady { session, replacement, max_service_info_size });
 
 impl ExpectReady {
     /// Takes the device's HMAC over its next header (`66 -> 67`), and gives the service-info size that it announced.
@@ -269,7 +228,7 @@ impl ExpectReady {
     /// # Errors
     /// [`Error::Malformed`] when this is not 66, [`Error::Rejected`] for a null HMAC that was not asked for.
     pub fn ready(
-        self,
+        mut self,
         body: &[u8],
         rng: &mut dyn CryptoRng,
     ) -> Result<(Outbound, ExpectServiceInfo, Option<u16>), Error> {
@@ -279,24 +238,13 @@ impl ExpectReady {
             (Some(_), None) => return Err(Error::Rejected("the device kept its credential unasked")),
             (None, None) => None,
             (None, Some(_)) => {
-                return Err(Error::Rejected(
-                    "the device replaced a credential that it was to keep",
-                ));
+                return Err(Error::Rejected("the device replaced a credential that it was to keep"));
             }
         };
-        let reply = OwnerServiceInfoReady {
-            max_device_service_info_size: self.max_service_info_size,
-        };
+        let reply = OwnerServiceInfoReady { max_device_service_info_size: self.max_service_info_size };
         let reply = self.session.seal(&reply, rng)?;
         let size = ready.max_owner_service_info_size;
-        Ok((
-            reply,
-            ExpectServiceInfo {
-                session: self.session,
-                replacement,
-            },
-            size,
-        ))
+        Ok((reply, ExpectServiceInfo { session: self.session, replacement }, size))
     }
 }
 
@@ -329,8 +277,8 @@ impl ExpectServiceInfo {
     /// Reads the device's service info (`68 ->`).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it does not decrypt or decode.
-    pub fn device_service_info(&self, body: &[u8]) -> Result<DeviceServiceInfo, Error> {
+    /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] for an older one.
+    pub fn device_service_info(&mut self, body: &[u8]) -> Result<DeviceServiceInfo, Error> {
         self.session.open(body)
     }
 
@@ -345,10 +293,7 @@ impl ExpectServiceInfo {
     ) -> Result<(Outbound, AfterServiceInfo), Error> {
         let reply = self.session.seal(message, rng)?;
         let next = if message.is_done {
-            AfterServiceInfo::Finish(ExpectDone {
-                session: self.session,
-                replacement: self.replacement,
-            })
+            AfterServiceInfo::Finish(ExpectDone { session: self.session, replacement: self.replacement })
         } else {
             AfterServiceInfo::Continue(self)
         };
@@ -379,7 +324,7 @@ impl ExpectDone {
     ///
     /// # Errors
     /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] when it wants to begin again.
-    pub fn device_service_info(&self, body: &[u8]) -> Result<DeviceServiceInfo, Error> {
+    pub fn device_service_info(&mut self, body: &[u8]) -> Result<DeviceServiceInfo, Error> {
         let message: DeviceServiceInfo = self.session.open(body)?;
         if message.is_more {
             return Err(Error::Rejected("service info after it was finished"));
@@ -403,17 +348,12 @@ impl ExpectDone {
     ///
     /// # Errors
     /// [`Error::Malformed`] when this is not 70, [`Error::Rejected`] for a wrong nonce.
-    pub fn done(self, body: &[u8], rng: &mut dyn CryptoRng) -> Result<(Completed, Outbound), Error> {
+    pub fn done(mut self, body: &[u8], rng: &mut dyn CryptoRng) -> Result<(Completed, Outbound), Error> {
         let Done { nonce } = self.session.open(body)?;
         if nonce != self.session.nonce_prove_dv {
             return Err(Error::Rejected("the nonce is not the one that was sent"));
         }
-        let reply = self.session.seal(
-            &Done2 {
-                nonce: self.session.nonce_setup_dv.clone(),
-            },
-            rng,
-        )?;
+        let reply = self.session.seal(&Done2 { nonce: self.session.nonce_setup_dv.clone() }, rng)?;
         let completed = Completed {
             guid: self.session.guid,
             next_guid: self.session.next_guid,

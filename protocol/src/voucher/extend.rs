@@ -37,12 +37,7 @@ impl VerifiedVoucher {
             _ => PublicKey::x509(next),
         };
         let header_hash = Hash::of(hash_type, &self.header.hashed_info());
-        let payload = OvEntryPayload {
-            previous_hash,
-            header_hash,
-            extra: None,
-            owner_key,
-        };
+        let payload = OvEntryPayload { previous_hash, header_hash, extra: None, owner_key };
         let entry = Sign1::sign(cbor::encode(&payload), &[], signer, &[])?;
         let mut entries = self.entries.clone();
         entries.push(entry);
@@ -59,11 +54,6 @@ impl VerifiedVoucher {
     /// # Errors
     /// [`Error::Voucher`] when the header does not decode to usable keys.
     pub fn replace(&self, header: Wrapped<OvHeader>, hmac: Hmac) -> Result<Self, Error> {
-        Self::unchecked(Voucher::assemble(
-            header,
-            Encoded::new(hmac),
-            self.certificates.clone(),
-            Vec::new(),
-        ))
+        Self::unchecked(Voucher::assemble(header, Encoded::new(hmac), self.certificates.clone(), Vec::new()))
     }
 }

@@ -23,14 +23,7 @@ pub struct OvHeader {
     /// Over the certificates of the device, one after the other; none for EPID devices.
     pub cert_chain_hash: Option<Hash>,
 }
-cbor_array!(OvHeader {
-    version,
-    guid,
-    rv_info,
-    device_info,
-    manufacturer_key,
-    cert_chain_hash
-});
+cbor_array!(OvHeader { version, guid, rv_info, device_info, manufacturer_key, cert_chain_hash });
 
 impl OvHeader {
     /// A header of FDO 1.1.
@@ -41,14 +34,7 @@ impl OvHeader {
         manufacturer_key: PublicKey,
         cert_chain_hash: Option<Hash>,
     ) -> Self {
-        Self {
-            version: PROTOCOL_VERSION,
-            guid,
-            rv_info,
-            device_info,
-            manufacturer_key,
-            cert_chain_hash,
-        }
+        Self { version: PROTOCOL_VERSION, guid, rv_info, device_info, manufacturer_key, cert_chain_hash }
     }
 
     /// The bytes that every entry's OVEHashHdrInfo covers.
@@ -58,12 +44,6 @@ impl OvHeader {
 
     /// The header after TO2: new GUID, rendezvous and key, the same device.
     pub(crate) fn replaced(&self, guid: Guid, rv_info: RendezvousInfo, owner2_key: PublicKey) -> Self {
-        Self::new(
-            guid,
-            rv_info,
-            self.device_info.clone(),
-            owner2_key,
-            self.cert_chain_hash.clone(),
-        )
+        Self::new(guid, rv_info, self.device_info.clone(), owner2_key, self.cert_chain_hash.clone())
     }
 }

@@ -46,20 +46,8 @@ impl Voucher {
         entries: Vec<Sign1>,
     ) -> Self {
         let mut writer = Writer::default();
-        writer
-            .array(5)
-            .value(&PROTOCOL_VERSION)
-            .value(&header)
-            .value(&hmac)
-            .value(&certificates)
-            .value(&entries);
-        Self {
-            bytes: writer.into_bytes(),
-            header,
-            hmac,
-            certificates,
-            entries,
-        }
+        writer.array(5).value(&PROTOCOL_VERSION).value(&header).value(&hmac).value(&certificates).value(&entries);
+        Self { bytes: writer.into_bytes(), header, hmac, certificates, entries }
     }
 
     /// Decodes a voucher in CBOR.
@@ -82,16 +70,8 @@ impl Voucher {
         if count > MAX_ENTRIES {
             return Err(VoucherFault::TooManyEntries.into());
         }
-        let entries = (0..count)
-            .map(|_| Sign1::decode_from(&mut reader))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            header,
-            hmac,
-            certificates,
-            entries,
-        })
+        let entries = (0..count).map(|_| Sign1::decode_from(&mut reader)).collect::<Result<_, _>>()?;
+        Ok(Self { bytes: bytes.to_vec(), header, hmac, certificates, entries })
     }
 
     /// Decodes every voucher of a file: PEM blocks labelled `OWNERSHIP VOUCHER`, or one in raw CBOR.
@@ -99,10 +79,7 @@ impl Voucher {
     /// # Errors
     /// [`Error::Voucher`] for the first that does not decode, or when there is none.
     pub fn from_file(file: &[u8]) -> Result<Vec<Self>, Error> {
-        pem::blocks(file)?
-            .iter()
-            .map(|block| Self::from_bytes(block))
-            .collect()
+        pem::blocks(file)?.iter().map(|block| Self::from_bytes(block)).collect()
     }
 
     /// The CBOR bodies in a file, not yet decoded, so that each can be judged for itself.
@@ -151,12 +128,7 @@ impl Voucher {
 
 impl fmt::Debug for Voucher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "voucher of {} with {} entries",
-            self.guid(),
-            self.entries.len()
-        )
+        write!(f, "voucher of {} with {} entries", self.guid(), self.entries.len())
     }
 }
 

@@ -23,11 +23,7 @@ pub(super) fn blocks(file: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         found.push(Base64::decode_vec(&base64).map_err(|_| malformed("a PEM block that is not base64"))?);
         rest = &body[end + END.len()..];
     }
-    if found.is_empty() {
-        Err(malformed("no OWNERSHIP VOUCHER block in the file"))
-    } else {
-        Ok(found)
-    }
+    if found.is_empty() { Err(malformed("no OWNERSHIP VOUCHER block in the file")) } else { Ok(found) }
 }
 
 /// One block, 64 columns, LF.

@@ -45,13 +45,9 @@ impl Voucher {
         let (mut owner, mut owner_key) = (first, manufacturer.clone());
         for (index, entry) in self.entries.iter().enumerate() {
             let payload = payload_of(entry)?;
-            entry
-                .verify(&owner_key, &[])
-                .map_err(|_| VoucherFault::Signature(index))?;
+            entry.verify(&owner_key, &[]).map_err(|_| VoucherFault::Signature(index))?;
             let holds = match index.checked_sub(1) {
-                None => payload
-                    .previous_hash
-                    .matches(&before_entries(&self.header, &self.hmac)),
+                None => payload.previous_hash.matches(&before_entries(&self.header, &self.hmac)),
                 Some(previous) => payload.previous_hash.matches(&[self.entries[previous].bytes()]),
             };
             if !holds {
@@ -63,19 +59,10 @@ impl Voucher {
             if payload.owner_key.key_type() != owner.key_type() {
                 return Err(VoucherFault::MixedKeyTypes.into());
             }
-            owner_key = payload
-                .owner_key
-                .verifying_key()
-                .map_err(|_| VoucherFault::PublicKey)?;
+            owner_key = payload.owner_key.verifying_key().map_err(|_| VoucherFault::PublicKey)?;
             owner = payload.owner_key;
         }
-        Ok(VerifiedVoucher {
-            voucher: self,
-            manufacturer,
-            owner,
-            owner_key,
-            device,
-        })
+        Ok(VerifiedVoucher { voucher: self, manufacturer, owner, owner_key, device })
     }
 
     fn check_header(&self) -> Result<(), Error> {
@@ -94,35 +81,26 @@ impl Voucher {
 
     fn check_certificates(&self, policy: &VerifyPolicy) -> Result<VerifyingKey, Error> {
         let certificates = self.certificates.as_deref().unwrap_or_default();
-        let leaf = certificates
-            .first()
-            .ok_or(VoucherFault::CertificateChain("there is no certificate"))?;
-        let expected = self
-            .header
-            .cert_chain_hash
-            .as_ref()
-            .ok_or(VoucherFault::CertificateChainHash)?;
+        let leaf = certificates.first().ok_or(VoucherFault::CertificateChain("there is no certificate"))?;
+        let expected = self.header.cert_chain_hash.as_ref().ok_or(VoucherFault::CertificateChainHash)?;
         let parts: Vec<&[u8]> = certificates.iter().map(|certificate| &certificate[..]).collect();
         let legacy = || {
             let mut writer = Writer::default();
             certificates.to_vec().encode_into(&mut writer);
             expected.matches(&[&writer.into_bytes()])
         };
-        if !expected.matches(&parts) && !(policy.legacy_chain_hash && legacy()) {
-            return Err(VoucherFault::CertificateChainHash.into());
+        if expected.matches(&parts) || (policy.legacy_chain_hash && legacy()) {
+            leaf_key(leaf)
+        } else {
+            Err(VoucherFault::CertificateChainHash.into())
         }
-        leaf_key(leaf)
     }
 }
 
 fn leaf_key(leaf: &ByteString) -> Result<VerifyingKey, Error> {
     let broken = VoucherFault::CertificateChain("the device's certificate does not decode");
     let certificate = x509_cert::Certificate::from_der(leaf).map_err(|_| broken)?;
-    let spki = certificate
-        .tbs_certificate()
-        .subject_public_key_info()
-        .to_der()
-        .map_err(|_| broken)?;
+    let spki = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(|_| broken)?;
     VerifyingKey::from_spki_der(&spki)
         .map_err(|_| VoucherFault::CertificateChain("the device's key is neither P-256 nor P-384").into())
 }
@@ -138,11 +116,7 @@ impl VerifiedVoucher {
 
     pub(super) fn unchecked(voucher: Voucher) -> Result<Self, Error> {
         let unusable = |_| Error::from(VoucherFault::PublicKey);
-        let manufacturer = voucher
-            .header
-            .manufacturer_key
-            .verifying_key()
-            .map_err(unusable)?;
+        let manufacturer = voucher.header.manufacturer_key.verifying_key().map_err(unusable)?;
         let owner = match voucher.entries.last() {
             Some(entry) => payload_of(entry)?.owner_key,
             None => voucher.header.manufacturer_key.clone(),
@@ -150,13 +124,7 @@ impl VerifiedVoucher {
         let owner_key = owner.verifying_key().map_err(unusable)?;
         let leaf = voucher.certificates.as_deref().unwrap_or_default().first();
         let device = leaf_key(leaf.ok_or(VoucherFault::CertificateChain("there is no certificate"))?)?;
-        Ok(Self {
-            voucher,
-            manufacturer,
-            owner,
-            owner_key,
-            device,
-        })
+        Ok(Self { voucher, manufacturer, owner, owner_key, device })
     }
 
     /// The key of the present owner: that of the last entry, or the manufacturer's where there is none.
@@ -189,11 +157,7 @@ impl VerifiedVoucher {
         self.header.bytes() == earlier.header.bytes()
             && self.voucher.hmac == earlier.hmac
             && self.entries.len() >= earlier.entries.len()
-            && self
-                .entries
-                .iter()
-                .zip(&earlier.entries)
-                .all(|(ours, theirs)| ours == theirs)
+            && self.entries.iter().zip(&earlier.entries).all(|(ours, theirs)| ours == theirs)
     }
 
     /// SHA-256 over the device's certificate: with the GUID it names a device that a rendezvous cannot confuse.
