@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod networks;
+mod recorded;
 
 use fdo_protocol::cbor::{Writer, decode, encode};
 use fdo_protocol::service_info::csr::{CsrError, EstBody, FORMAT_PKCS7};

@@ -31,11 +31,11 @@ fn add(fields: &[(u64, &dyn Encode)]) -> Result<Network, WifiError> {
         map.unsigned(*key);
         value.encode_into(&mut map);
     }
-    read(map.into_bytes())
+    read(&map.into_bytes())
 }
 
-fn read(item: Vec<u8>) -> Result<Network, WifiError> {
-    match wifi::ToDevice::decode("network-add", &item).unwrap() {
+fn read(item: &[u8]) -> Result<Network, WifiError> {
+    match wifi::ToDevice::decode("network-add", item).unwrap() {
         Some(wifi::ToDevice::NetworkAdd(add)) => add.network(),
         _ => unreachable!(),
     }
@@ -114,12 +114,12 @@ fn a_bad_network_gets_its_number() {
     assert_eq!(refused(&eap, &[(5, &0_u8), (6, not_ca)]), WifiError::InvalidNetwork);
     assert_eq!(refused(&eap, &[(5, &0_u8)]), WifiError::InvalidNetwork);
     assert_eq!(refused(&eap, &[(5, &1_u8), (6, anchors)]), WifiError::InvalidNetwork);
-    assert_eq!(read(vec![0x80]).unwrap_err(), WifiError::BadFormat);
+    assert_eq!(read(&[0x80]).unwrap_err(), WifiError::BadFormat);
     // Absent trust is the lowest, unknown keys of any kind are ignored.
     let trust = add(&[&psk[..], &[(99, &true)]].concat()).unwrap().trust;
     assert_eq!(trust, TrustLevel::OnboardOnly);
     let mut odd = Writer::default();
     odd.map(5).unsigned(1).text("guest").unsigned(2).bytes(&[0xff]).unsigned(3).unsigned(0);
     odd.text("note").bool(true).integer(-1).bool(true);
-    assert_eq!(read(odd.into_bytes()).unwrap().ssid, [0xff]);
+    assert_eq!(read(&odd.into_bytes()).unwrap().ssid, [0xff]);
 }
