@@ -1,0 +1,265 @@
+//! The agent's configuration: defaults, a TOML file over them, the environment (`FDO_DEVICE_`) over that, and flags
+//! over all. An unknown key is an error that names it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType};
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentSettings;
+use crate::modules::{CommandSettings, ModuleSettings, WifiFormat, WifiSettings};
+
+/// What the environment variables begin with.
+pub const ENV_PREFIX: &str = "FDO_DEVICE_";
+
+/// All settings; every one has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The manufacturer's service, for `init`.
+    pub manufacturer: String,
+    /// The serial number, for `init`; that of the machine's firmware if none.
+    pub serial: Option<String>,
+    /// The model, for `init`.
+    pub model: String,
+    /// The curve of the device's keys: `P-256` or `P-384`.
+    pub key_type: String,
+    /// `ECDH256` or `ECDH384`; by the curve of the device's key if none.
+    pub key_exchange: Option<String>,
+    /// `A128GCM` or `A256GCM`; by the curve of the device's key if none.
+    pub cipher: Option<String>,
+    /// The longest message that the device takes, in bytes.
+    pub max_message_size: u16,
+    /// The largest service info that the device takes, in bytes.
+    pub service_info_size: u16,
+    /// Whether an owner may ask the device to keep its credential.
+    pub credential_reuse: bool,
+    /// How long one TO2 may take, in seconds.
+    pub time_limit: u64,
+    /// Whether `fdo.csr` is offered.
+    pub enrolment: bool,
+    /// Who reads Wi-Fi networks: `networkmanager`, `wpa_supplicant` or `none`.
+    pub wifi_format: WifiFormat,
+    /// Where Wi-Fi networks are written; `wifi` in the state directory if none.
+    pub wifi_dir: Option<PathBuf>,
+    /// The network interface that networks are for (NetworkManager).
+    pub wifi_interface: Option<String>,
+    /// The country, two letters (wpa_supplicant).
+    pub wifi_country: Option<String>,
+    /// What the name of an enterprise network's server must end in.
+    pub wifi_server_domain: Option<String>,
+    /// Whether `fdo.download` is offered.
+    pub downloads: bool,
+    /// Where downloads go, and where commands run; `files` in the state directory if none.
+    pub files_dir: Option<PathBuf>,
+    /// The most bytes of one download.
+    pub download_limit: u64,
+    /// Whether `fdo.command` is offered.
+    pub commands: bool,
+    /// How long a command may run, in seconds.
+    pub command_seconds: u64,
+    /// How much of each output stream of a command is sent back, in bytes.
+    pub command_output: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            manufacturer: "http://127.0.0.1:8038".to_owned(),
+            serial: None,
+            model: "firstlight-device".to_owned(),
+            key_type: KeyType::P256.to_string(),
+            key_exchange: None,
+            cipher: None,
+            max_message_size: u16::MAX,
+            service_info_size: 16 * 1024,
+            credential_reuse: false,
+            time_limit: 3600,
+            enrolment: true,
+            wifi_format: WifiFormat::default(),
+            wifi_dir: None,
+            wifi_interface: None,
+            wifi_country: None,
+            wifi_server_domain: None,
+            downloads: true,
+            files_dir: None,
+            download_limit: 256 << 20,
+            commands: false,
+            command_seconds: 300,
+            command_output: 64 * 1024,
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file, a variable or a flag is wrong.
+    #[error("configuration: {0}")]
+    Source(Box<figment::Error>),
+    /// A value means nothing.
+    #[error("configuration: `{key}` {reason}")]
+    Value {
+        /// Its key.
+        key: &'static str,
+        /// What it should be.
+        reason: &'static str,
+    },
+    /// The file is not there.
+    #[error("configuration: there is no file {0}")]
+    NoFile(PathBuf),
+}
+
+impl Config {
+    /// Reads `file`, the environment and `flags` (whose nulls mean "not given"). The variables that the command line
+    /// reads itself (state directory, configuration file, logs) are not settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming what is wrong.
+    pub fn load(file: Option<&Path>, flags: impl Serialize) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(ConfigError::NoFile(file.to_path_buf()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed(ENV_PREFIX).ignore(&["config", "state_dir", "log", "log_format"]);
+        let config: Self = figment
+            .merge(environment)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| ConfigError::Source(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let value = |key, reason| Err(ConfigError::Value { key, reason });
+        self.parsed_key_type()?;
+        self.suites()?;
+        if self.service_info_size < 256 {
+            return value("service_info_size", "must be at least 256");
+        }
+        if self.max_message_size < 1300 {
+            return value("max_message_size", "must be at least 1300");
+        }
+        let plain = |text: &Option<String>| {
+            text.as_deref().is_none_or(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)))
+        };
+        if !plain(&self.wifi_interface) || !plain(&self.wifi_country) || !plain(&self.wifi_server_domain) {
+            return value("wifi_*", "may hold letters, digits, dots and hyphens only");
+        }
+        Ok(())
+    }
+
+    /// The curve of the device's keys.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn parsed_key_type(&self) -> Result<KeyType, ConfigError> {
+        let wrong = |_| ConfigError::Value { key: "key_type", reason: "must be P-256 or P-384" };
+        self.key_type.parse().map_err(wrong)
+    }
+
+    fn suites(&self) -> Result<(Option<KexSuite>, Option<CipherSuite>), ConfigError> {
+        let kex = self.key_exchange.as_deref().map(KexSuite::from_name).transpose();
+        let kex = kex.map_err(|_| ConfigError::Value {
+            key: "key_exchange",
+            reason: "must be ECDH256 or ECDH384",
+        })?;
+        let cipher = match self.cipher.as_deref() {
+            None => None,
+            Some("A128GCM") => Some(CipherSuite::A128Gcm),
+            Some("A256GCM") => Some(CipherSuite::A256Gcm),
+            Some(_) => {
+                return Err(ConfigError::Value { key: "cipher", reason: "must be A128GCM or A256GCM" });
+            }
+        };
+        Ok((kex, cipher))
+    }
+
+    /// Where Wi-Fi networks go, if anywhere.
+    pub fn wifi_directory(&self, state: &Path) -> Option<PathBuf> {
+        let directory = || self.wifi_dir.clone().unwrap_or_else(|| state.join("wifi"));
+        (self.wifi_format != WifiFormat::None).then(directory)
+    }
+
+    /// The agent's settings with these directories. `state` is none for a device in memory, which takes no files.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn agent_settings(&self, state: Option<&Path>) -> Result<AgentSettings, ConfigError> {
+        let (kex_suite, cipher_suite) = self.suites()?;
+        let files = self.files_dir.clone().or_else(|| state.map(|state| state.join("files")));
+        let command = files.clone().filter(|_| self.commands).map(|directory| CommandSettings {
+            directory,
+            time_limit: Duration::from_secs(self.command_seconds),
+            output_limit: self.command_output,
+        });
+        Ok(AgentSettings {
+            kex_suite,
+            cipher_suite,
+            max_message_size: self.max_message_size,
+            service_info_size: self.service_info_size,
+            allow_reuse: self.credential_reuse,
+            time_limit: Duration::from_secs(self.time_limit),
+            modules: ModuleSettings {
+                wifi: WifiSettings {
+                    format: self.wifi_format,
+                    interface: self.wifi_interface.clone(),
+                    country: self.wifi_country.clone(),
+                    server_domain: self.wifi_server_domain.clone(),
+                },
+                enrolment: self.enrolment,
+                download: files.filter(|_| self.downloads).map(|files| (files, self.download_limit)),
+                command,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_and_flags_win() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("device.toml");
+        std::fs::write(&file, "model = \"from-file\"\ncommands = true\n").unwrap();
+        let config = Config::load(Some(&file), serde_json::json!({ "model": "from-flag" })).unwrap();
+        assert_eq!((config.model.as_str(), config.commands), ("from-flag", true));
+        std::fs::write(&file, "modell = \"x\"\n").unwrap();
+        let error = Config::load(Some(&file), serde_json::json!({})).unwrap_err().to_string();
+        assert!(error.contains("modell"), "{error}");
+        let missing = Config::load(Some(Path::new("/no/such/file")), serde_json::json!({}));
+        assert!(matches!(missing, Err(ConfigError::NoFile(_))));
+    }
+
+    #[test]
+    fn values_without_a_meaning_are_refused() {
+        for flags in [
+            serde_json::json!({ "key_type": "P-521" }),
+            serde_json::json!({ "cipher": "DES" }),
+            serde_json::json!({ "key_exchange": "ECDH512" }),
+            serde_json::json!({ "service_info_size": 100 }),
+            serde_json::json!({ "wifi_interface": "wlan0\npsk=x" }),
+        ] {
+            assert!(Config::load(None, &flags).is_err(), "{flags}");
+        }
+        assert!(Config::load(None, serde_json::json!({ "service_info_size": 1300 })).is_ok());
+    }
+
+    #[test]
+    fn commands_are_off_unless_asked_for() {
+        let state = Path::new("/state");
+        assert!(Config::default().agent_settings(Some(state)).unwrap().modules.command.is_none());
+        let on = Config { commands: true, ..Config::default() };
+        assert!(on.agent_settings(Some(state)).unwrap().modules.command.is_some());
+    }
+}

@@ -1,0 +1,228 @@
+//! The device's state: its identity (key and credential), the end of a TO2 under way, its LDevID, and its status.
+//!
+//! `identity` and `ldevid` are links to generations, so that what belongs together changes together. A new credential
+//! is written before 70 is sent and the old one is kept until 71 was verified (FDO 1.1, device credential).
+
+mod directory;
+mod error;
+mod pending;
+mod status;
+
+use fdo_protocol::cbor::{self, Decode, Encode};
+use fdo_protocol::crypto::SigningKey;
+use fdo_protocol::{DeviceCredential, Hash, HashType};
+use zeroize::Zeroizing;
+
+pub use directory::Directory;
+pub use error::StoreError;
+pub use pending::{NamedFile, Pending};
+pub use status::{LdevidStatus, Status};
+
+const IDENTITY: &str = "identity";
+const KEY: &str = "identity/device-key.pem";
+const CREDENTIAL: &str = "identity/credential.cbor";
+const PENDING: &str = "identity/pending.cbor";
+const STATUS: &str = "status.json";
+const LDEVID: &str = "ldevid";
+const WIFI_CA: &str = "wifi-ca";
+/// Only files that begin so are ever replaced or removed in the directory of Wi-Fi networks.
+pub const WIFI_PREFIX: &str = "fdo-";
+
+/// The state of one device.
+#[derive(Clone)]
+pub struct Store {
+    state: Directory,
+    wifi: Option<Directory>,
+}
+
+impl Store {
+    /// Opens the state, and finishes what a crash left unfinished. `wifi` is where networks are written, if anywhere.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the state cannot be read or finished.
+    pub fn open(state: Directory, wifi: Option<Directory>) -> Result<Self, StoreError> {
+        state.make_private().map_err(StoreError::file("."))?;
+        let store = Self { state, wifi };
+        if let Some(pending) = store.pending()?.filter(|pending| pending.confirmed) {
+            tracing::info!("finishing the onboarding that was interrupted");
+            store.carry_out(&pending)?;
+        }
+        Ok(store)
+    }
+
+    /// Where the state is, for messages and for configuration files that point into it.
+    pub fn directory(&self) -> &Directory {
+        &self.state
+    }
+
+    /// Whether DI has ended here.
+    pub fn is_initialised(&self) -> Result<bool, StoreError> {
+        Ok(self.state.read(CREDENTIAL).map_err(StoreError::file(CREDENTIAL))?.is_some())
+    }
+
+    /// Keeps the outcome of DI as a new identity; an earlier one and its LDevID are thrown away after that.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the earlier identity still stands.
+    pub fn initialise(
+        &self,
+        key: &SigningKey,
+        credential: &DeviceCredential,
+        status: &Status,
+    ) -> Result<(), StoreError> {
+        let pem = key.to_pkcs8_pem().map_err(damaged("device-key.pem"))?;
+        let generation = format!("{IDENTITY}-{}", fingerprint(key.verifying_key().spki_der()));
+        self.write(&format!("{generation}/device-key.pem"), pem.as_bytes())?;
+        self.write_value(&format!("{generation}/credential.cbor"), credential)?;
+        // The identity counts from here.
+        self.state.point(IDENTITY, &generation).map_err(StoreError::file(IDENTITY))?;
+        self.state.remove(LDEVID).map_err(StoreError::file(LDEVID))?;
+        self.remove_other_generations(LDEVID, "")?;
+        self.remove_other_generations(IDENTITY, &generation)?;
+        self.set_status(status)
+    }
+
+    /// The device's attestation key.
+    ///
+    /// # Errors
+    /// [`StoreError::NotInitialised`] before DI.
+    pub fn device_key(&self) -> Result<SigningKey, StoreError> {
+        let pem = self.state.read(KEY).map_err(StoreError::file(KEY))?.ok_or(StoreError::NotInitialised)?;
+        let pem = std::str::from_utf8(&pem)
+            .map_err(|_| StoreError::Damaged { file: KEY, reason: "it is not text".to_owned() })?;
+        SigningKey::from_pem(pem).map_err(damaged(KEY))
+    }
+
+    /// The credential of DI or of the last TO2 whose 71 was verified.
+    ///
+    /// # Errors
+    /// [`StoreError::NotInitialised`] before DI.
+    pub fn credential(&self) -> Result<DeviceCredential, StoreError> {
+        self.read_value(CREDENTIAL)?.ok_or(StoreError::NotInitialised)
+    }
+
+    /// The end of a TO2 that was written before 70 and never confirmed.
+    pub fn pending(&self) -> Result<Option<Pending>, StoreError> {
+        self.read_value(PENDING)
+    }
+
+    /// Makes durable what a TO2 will change, before 70 is sent. `used` is the credential that this TO2 ran with: its
+    /// owner has proven itself with it, so it is from now on the one to fall back on.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then 70 must not be sent.
+    pub fn stage(&self, used: &DeviceCredential, pending: &Pending) -> Result<(), StoreError> {
+        if let Some(wifi) = &self.wifi {
+            let probe = format!(".{WIFI_PREFIX}probe");
+            let tried = wifi.replace(&probe, b"").and_then(|()| wifi.remove(&probe));
+            tried.map_err(StoreError::file("the directory of Wi-Fi networks"))?;
+        }
+        if self.credential()?.guid != used.guid {
+            self.write_value(CREDENTIAL, used)?;
+        }
+        self.write_value(PENDING, pending)
+    }
+
+    /// Commits after 71 was verified, and carries the changes out.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the next [`Store::open`] tries again.
+    pub fn confirm(&self, mut pending: Pending) -> Result<(), StoreError> {
+        pending.confirmed = true;
+        self.write_value(PENDING, &pending)?;
+        self.carry_out(&pending)
+    }
+
+    /// Each step may be repeated; the credential comes after what it promises, and the record goes last.
+    fn carry_out(&self, pending: &Pending) -> Result<(), StoreError> {
+        self.write_networks(pending)?;
+        if let Some(certificate) = pending.ldevid.iter().find(|file| file.name == "ldevid.pem") {
+            let generation = format!("{LDEVID}-{}", fingerprint(&certificate.content));
+            for file in &pending.ldevid {
+                self.write(&format!("{generation}/{}", file.name), &file.content)?;
+            }
+            self.state.point(LDEVID, &generation).map_err(StoreError::file(LDEVID))?;
+            self.remove_other_generations(LDEVID, &generation)?;
+        }
+        let mut credential = match &pending.credential {
+            Some(credential) => credential.clone(),
+            None => self.credential()?,
+        };
+        credential.active = false;
+        self.write_value(CREDENTIAL, &credential)?;
+        self.write(STATUS, pending.status.as_bytes())?;
+        self.state.remove(PENDING).map_err(StoreError::file(PENDING))
+    }
+
+    fn write_networks(&self, pending: &Pending) -> Result<(), StoreError> {
+        let (Some(files), Some(wifi)) = (&pending.wifi, &self.wifi) else {
+            return Ok(());
+        };
+        for file in &pending.wifi_ca {
+            self.write(&format!("{WIFI_CA}/{}", file.name), &file.content)?;
+        }
+        for file in files.iter().filter(|file| file.name.starts_with(WIFI_PREFIX)) {
+            wifi.replace(&file.name, &file.content).map_err(StoreError::file(&file.name))?;
+        }
+        let names = wifi.names().map_err(StoreError::file("the directory of Wi-Fi networks"))?;
+        let ours = |name: &String| {
+            name.starts_with(WIFI_PREFIX) && (name.ends_with(".nmconnection") || name.ends_with(".conf"))
+        };
+        for name in names.iter().filter(|name| ours(name)) {
+            if !files.iter().any(|file| file.name == *name) {
+                wifi.remove(name).map_err(StoreError::file(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_other_generations(&self, link: &str, kept: &str) -> Result<(), StoreError> {
+        let prefix = format!("{link}-");
+        for name in self.state.names().map_err(StoreError::file("."))? {
+            if name.starts_with(&prefix) && name != kept {
+                self.state.remove_subdirectory(&name).map_err(StoreError::file(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The status; an empty one where there is none or it does not read, since nothing relies on it.
+    pub fn status(&self) -> Status {
+        let content = self.state.read(STATUS).ok().flatten();
+        content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+    }
+
+    /// Writes the status.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn set_status(&self, status: &Status) -> Result<(), StoreError> {
+        let json = serde_json::to_vec_pretty(status)
+            .map_err(|error| StoreError::Damaged { file: STATUS, reason: error.to_string() })?;
+        self.write(STATUS, &json)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        self.state.replace(name, content).map_err(StoreError::file(name))
+    }
+
+    fn write_value<T: Encode>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+        self.write(name, &Zeroizing::new(cbor::encode(value)))
+    }
+
+    fn read_value<T: Decode>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
+        let content = self.state.read(name).map_err(StoreError::file(name))?;
+        content.map(|content| cbor::decode(&content).map_err(damaged(name))).transpose()
+    }
+}
+
+fn damaged(file: &'static str) -> impl FnOnce(fdo_protocol::Error) -> StoreError {
+    move |error| StoreError::Damaged { file, reason: error.to_string() }
+}
+
+fn fingerprint(content: &[u8]) -> String {
+    hex::encode(&Hash::of(HashType::Sha256, &[content]).digest()[..8])
+}
+
+#[cfg(test)]
+mod tests;
