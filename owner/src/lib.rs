@@ -11,6 +11,10 @@ pub mod error;
 pub mod keys;
 
 // level 1: nouns
+pub mod inventory;
+pub mod trust;
+pub mod vouchers;
+pub mod networks;
 
 // level 2: one deed on a noun
 

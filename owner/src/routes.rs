@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::Resource;
+use actix_web::web::{self, delete, get, post, put};
 use fdo_service::endpoint::{self, Conversation, Endpoint, Fault, Incoming, Outgoing};
 use fdo_service::host::health::Health;
 use fdo_service::{operators, problem};
 
 use crate::app::App;
+use crate::{inventory, keys, networks, trust, vouchers};
+
+/// An upload of vouchers, many of them in PEM.
+const UPLOAD_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Answers nothing.
 pub struct NoConversation;
@@ -36,4 +41,24 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     app.metrics.configure(cfg);
     operators::routes::configure(cfg, &app.operators);
     cfg.app_data(app.clone());
+    cfg.service(resource("devices").route(get().to(inventory::routes::list)))
+        .service(resource("devices/{name}").route(get().to(inventory::routes::get)));
+    let uploads = resource("vouchers").app_data(web::PayloadConfig::new(UPLOAD_LIMIT));
+    cfg.service(uploads.route(get().to(vouchers::routes::list)).route(post().to(vouchers::routes::upload)))
+        .service(resource("vouchers/{guid}").route(get().to(vouchers::routes::get)))
+        .service(resource("vouchers/{guid}/download").route(get().to(vouchers::routes::download)))
+        .service(resource("vouchers/{guid}/block").route(post().to(vouchers::routes::block)))
+        .service(resource("vouchers/{guid}/unblock").route(post().to(vouchers::routes::unblock)));
+    let networks = resource("networks").route(get().to(networks::routes::list));
+    let network = resource("networks/{id}").route(get().to(networks::routes::get));
+    cfg.service(networks.route(post().to(networks::routes::create))).service(
+        network.route(put().to(networks::routes::update)).route(delete().to(networks::routes::delete)),
+    );
+    let trusted = resource("trust").route(get().to(trust::routes::list)).route(post().to(trust::routes::create));
+    cfg.service(trusted).service(resource("trust/{fingerprint}").route(delete().to(trust::routes::delete)));
+    cfg.service(resource("keys").route(get().to(keys::routes::list)));
+}
+
+fn resource(path: &str) -> Resource {
+    web::resource(format!("/api/v1/{path}"))
 }

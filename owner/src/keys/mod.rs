@@ -1,6 +1,7 @@
 //! The keys of this service: one owner key for each key type, and the key that secrets are sealed with.
 
 mod file;
+pub mod routes;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,98 @@
+//! The fleet: one row a device across all its GUIDs, kept up to date by what happens to it.
+
+pub mod routes;
+mod store;
+
+use std::fmt;
+
+use fdo_protocol::Guid;
+use fdo_service::database::DbErr;
+use serde::{Deserialize, Serialize};
+
+pub use store::{
+    Filter, NewDevice, find, find_by_guid, guids_of, insert, list, move_to, record_certificate, record_registered, record_state,
+};
+
+/// Where a device stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceState {
+    /// Its voucher is here.
+    Imported,
+    /// A rendezvous knows where to send it.
+    Registered,
+    /// It is being onboarded.
+    Started,
+    Onboarded,
+    /// Its last onboarding failed.
+    Failed,
+    /// An operator stopped it.
+    Blocked,
+}
+
+impl DeviceState {
+    const ALL: [Self; 6] =
+        [Self::Imported, Self::Registered, Self::Started, Self::Onboarded, Self::Failed, Self::Blocked];
+
+    /// As it stands in the API and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Registered => "registered",
+            Self::Started => "started",
+            Self::Onboarded => "onboarded",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+impl fmt::Display for DeviceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// SHA-256 of its IDevID's public key, in hexadecimal.
+    pub id: String,
+    /// The subject's serialNumber of its IDevID, or what its maker says.
+    pub serial: Option<String>,
+    /// The present GUID.
+    pub guid: Guid,
+    /// What its maker says.
+    pub model: Option<String>,
+    /// DeviceInfo of the voucher.
+    pub device_info: String,
+    pub state: DeviceState,
+    /// "P-256" or "P-384": the owner key that its voucher ends in.
+    pub owner_key: String,
+    /// The manufacturer that it was claimed at.
+    pub maker: Option<String>,
+    pub progress: Option<String>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// The serial number of its newest LDevID.
+    pub certificate: Option<String>,
+    pub certificate_expires: Option<u64>,
+    pub onboarded: Option<u64>,
+    pub created: u64,
+    pub updated: u64,
+}
+
+/// Why the inventory fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no device has the GUID or serial {0}")]
+    NotFound(String),
+    #[error("more than one device has the serial {0}; use the GUID")]
+    Ambiguous(String),
+    #[error("the inventory's database failed")]
+    Database(#[from] DbErr),
+}

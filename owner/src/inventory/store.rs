@@ -1,0 +1,226 @@
+//! Rows of devices and of their GUIDs.
+
+use fdo_protocol::Guid;
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Alias, ExprTrait, Query};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
+
+use super::{Device, DeviceState, Error};
+use crate::db::entity::{device, device_guid};
+use crate::db::{signed, unsigned};
+
+impl TryFrom<device::Model> for Device {
+    type Error = DbErr;
+
+    fn try_from(row: device::Model) -> Result<Self, DbErr> {
+        let bad = |column: &str| DbErr::Type(format!("device.{column} holds an impossible value"));
+        Ok(Self {
+            guid: row.guid.parse().map_err(|_| bad("guid"))?,
+            state: DeviceState::from_name(&row.state).ok_or_else(|| bad("state"))?,
+            certificate_expires: row.certificate_expires.map(unsigned),
+            onboarded: row.onboarded.map(unsigned),
+            created: unsigned(row.created),
+            updated: unsigned(row.updated),
+            id: row.id,
+            serial: row.serial,
+            model: row.model,
+            device_info: row.device_info,
+            owner_key: row.owner_key,
+            maker: row.maker,
+            progress: row.progress,
+            reason: row.reason,
+            certificate: row.certificate,
+        })
+    }
+}
+
+/// A device whose first voucher has come.
+pub struct NewDevice<'a> {
+    pub id: &'a str,
+    pub serial: Option<&'a str>,
+    pub guid: Guid,
+    pub model: Option<&'a str>,
+    pub device_info: &'a str,
+    pub owner_key: &'a str,
+    pub maker: Option<&'a str>,
+}
+
+/// Writes a new device.
+pub async fn insert(conn: &impl ConnectionTrait, now: u64, new: &NewDevice<'_>) -> Result<(), Error> {
+    let row = device::ActiveModel {
+        id: Set(new.id.to_owned()),
+        serial: Set(new.serial.map(str::to_owned)),
+        guid: Set(new.guid.to_string()),
+        model: Set(new.model.map(str::to_owned)),
+        device_info: Set(new.device_info.to_owned()),
+        state: Set(DeviceState::Imported.name().to_owned()),
+        owner_key: Set(new.owner_key.to_owned()),
+        maker: Set(new.maker.map(str::to_owned)),
+        created: Set(signed(now)),
+        updated: Set(signed(now)),
+        progress: Set(None),
+        reason: Set(None),
+        certificate: Set(None),
+        certificate_expires: Set(None),
+        onboarded: Set(None),
+    };
+    device::Entity::insert(row).exec_without_returning(conn).await?;
+    add_guid(conn, now, new.id, &new.guid).await
+}
+
+async fn add_guid(conn: &impl ConnectionTrait, now: u64, id: &str, guid: &Guid) -> Result<(), Error> {
+    let row = device_guid::ActiveModel {
+        guid: Set(guid.to_string()),
+        device_id: Set(id.to_owned()),
+        since: Set(signed(now)),
+    };
+    device_guid::Entity::insert(row).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Gives a device its next GUID.
+pub async fn move_to(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    id: &str,
+    guid: &Guid,
+    owner_key: &str,
+    state: DeviceState,
+) -> Result<(), Error> {
+    device::Entity::update_many()
+        .col_expr(device::Column::Guid, Expr::value(guid.to_string()))
+        .col_expr(device::Column::OwnerKey, Expr::value(owner_key))
+        .col_expr(device::Column::State, Expr::value(state.name()))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(id))
+        .exec(conn)
+        .await?;
+    add_guid(conn, now, id, guid).await
+}
+
+/// By its id.
+pub async fn find(conn: &impl ConnectionTrait, id: &str) -> Result<Option<Device>, Error> {
+    let row = device::Entity::find_by_id(id).one(conn).await?;
+    Ok(row.map(Device::try_from).transpose()?)
+}
+
+/// By any GUID that it has or had.
+pub async fn find_by_guid(conn: &impl ConnectionTrait, guid: &Guid) -> Result<Option<Device>, Error> {
+    let row = device::Entity::find().filter(device::Column::Id.in_subquery(owner_of(guid))).one(conn).await?;
+    Ok(row.map(Device::try_from).transpose()?)
+}
+
+fn owner_of(guid: &Guid) -> sea_orm::sea_query::SelectStatement {
+    Query::select()
+        .column(Alias::new("device_id"))
+        .from(Alias::new("device_guid"))
+        .and_where(Expr::col(Alias::new("guid")).eq(guid.to_string()))
+        .take()
+}
+
+/// Up to two devices of this serial: two are one too many.
+pub(super) async fn by_serial(conn: &impl ConnectionTrait, serial: &str) -> Result<Vec<Device>, Error> {
+    let rows = device::Entity::find().filter(device::Column::Serial.eq(serial)).limit(2).all(conn).await?;
+    Ok(rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?)
+}
+
+/// All GUIDs of a device, the newest first.
+pub async fn guids_of(conn: &impl ConnectionTrait, id: &str) -> Result<Vec<(Guid, u64)>, Error> {
+    let rows = device_guid::Entity::find()
+        .filter(device_guid::Column::DeviceId.eq(id))
+        .order_by_desc(device_guid::Column::Since)
+        .all(conn)
+        .await?;
+    let bad = |_| DbErr::Type("device_guid.guid holds an impossible value".to_owned());
+    let guids = rows.into_iter().map(|row| Ok((row.guid.parse().map_err(bad)?, unsigned(row.since))));
+    Ok(guids.collect::<Result<_, DbErr>>()?)
+}
+
+/// Which devices to list.
+#[derive(Default)]
+pub struct Filter<'a> {
+    pub state: Option<DeviceState>,
+    pub serial: Option<&'a str>,
+    /// Part of a serial, a GUID, a model or a device information.
+    pub text: Option<&'a str>,
+}
+
+/// Devices in the order of their ids.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    filter: &Filter<'_>,
+    after: Option<String>,
+    limit: u64,
+) -> Result<Vec<Device>, Error> {
+    let mut query = device::Entity::find().order_by_asc(device::Column::Id).limit(limit);
+    if let Some(after) = after {
+        query = query.filter(device::Column::Id.gt(after));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(device::Column::State.eq(state.name()));
+    }
+    if let Some(serial) = filter.serial {
+        query = query.filter(device::Column::Serial.eq(serial));
+    }
+    if let Some(text) = filter.text {
+        let any = Condition::any()
+            .add(device::Column::Serial.contains(text))
+            .add(device::Column::Guid.contains(text))
+            .add(device::Column::Model.contains(text))
+            .add(device::Column::DeviceInfo.contains(text));
+        query = query.filter(any);
+    }
+    let rows = query.all(conn).await?;
+    Ok(rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?)
+}
+
+/// Notes where a device stands. `Onboarded` also notes when.
+pub async fn record_state(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    guid: &Guid,
+    state: DeviceState,
+    progress: Option<&str>,
+    reason: Option<&str>,
+) -> Result<(), Error> {
+    let mut update = device::Entity::update_many()
+        .col_expr(device::Column::State, Expr::value(state.name()))
+        .col_expr(device::Column::Progress, Expr::value(progress))
+        .col_expr(device::Column::Reason, Expr::value(reason))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)));
+    if state == DeviceState::Onboarded {
+        update = update.col_expr(device::Column::Onboarded, Expr::value(signed(now)));
+    }
+    update.filter(device::Column::Id.in_subquery(owner_of(guid))).exec(conn).await?;
+    Ok(())
+}
+
+/// A rendezvous took the device's registration; one that is further along stays there.
+pub async fn record_registered(conn: &impl ConnectionTrait, now: u64, guid: &Guid) -> Result<(), Error> {
+    device::Entity::update_many()
+        .col_expr(device::Column::State, Expr::value(DeviceState::Registered.name()))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Guid.eq(guid.to_string()))
+        .filter(device::Column::State.eq(DeviceState::Imported.name()))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes the newest LDevID; `None` where there is none any more.
+pub async fn record_certificate(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    guid: &Guid,
+    serial: Option<&str>,
+    not_after: Option<u64>,
+) -> Result<(), Error> {
+    device::Entity::update_many()
+        .col_expr(device::Column::Certificate, Expr::value(serial))
+        .col_expr(device::Column::CertificateExpires, Expr::value(not_after.map(signed)))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.in_subquery(owner_of(guid)))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
