@@ -1,0 +1,103 @@
+//! TO0, 20 to 23: an owner registers a device. The state between the two messages, a nonce and the time of the hello,
+//! travels sealed in the session token.
+
+use std::sync::Arc;
+
+use fdo_pki::{ChainPolicy, DeviceChain};
+use fdo_protocol::cbor;
+use fdo_protocol::to0::rendezvous::{self, ExpectOwnerSign, RegistrationRequest};
+use fdo_protocol::voucher::{OvEntryPayload, VerifiedVoucher, VerifyPolicy};
+use fdo_protocol::{Error, PublicKey, VoucherFault};
+use fdo_service::endpoint::{Fault, Incoming, Outgoing};
+use fdo_service::host::clock::Clock;
+use fdo_service::host::metrics::Metrics;
+use fdo_service::host::random::Random;
+use fdo_service::sessions::{Protocol, SealedTokens};
+use tracing::field::display;
+
+use crate::policy::Policy;
+use crate::registrations::{Granted, Registration, Registrations};
+
+/// The rendezvous' side of TO0.
+pub struct To0 {
+    pub clock: Clock,
+    pub random: Random,
+    pub tokens: SealedTokens,
+    pub policy: Policy,
+    pub registrations: Arc<Registrations>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl To0 {
+    /// A nonce for the owner to sign (`20 -> 21`).
+    pub fn hello(&self, incoming: &Incoming) -> Result<Outgoing, Fault> {
+        let now = self.clock.now();
+        let mut rng = self.random.rng();
+        let (reply, state) = rendezvous::hello(&incoming.body, &mut rng)?;
+        let sealed = [&now.to_be_bytes()[..], &cbor::encode(&state)].concat();
+        let token = self.tokens.seal(Protocol::To0, &sealed, now, &mut rng);
+        Ok(Outgoing::new(reply.message_type.number(), reply.body, Some(token)))
+    }
+
+    /// Checks a registration and stores it before it is promised (`22 -> 23`).
+    pub async fn owner_sign(&self, incoming: &Incoming) -> Result<Outgoing, Fault> {
+        let now = self.clock.now();
+        let token = incoming.token.as_deref().ok_or(Error::InvalidToken("missing"))?;
+        let (greeted, state) = self.open(token, now)?;
+        let request = state.owner_sign(&incoming.body, &VerifyPolicy::default())?;
+        tracing::Span::current().record("guid", display(request.voucher.guid()));
+        check_device_chain(&request.voucher)?;
+        let seconds = self.policy.grant(&request)?;
+        self.registrations.register(granted(&request, greeted, now, seconds)?, now).await?;
+        self.metrics.count("firstlight_registrations_total");
+        let reply = rendezvous::accept_owner(seconds);
+        Ok(Outgoing::new(reply.message_type.number(), reply.body, Some(token.to_owned())))
+    }
+
+    fn open(&self, token: &str, now: u64) -> Result<(u64, ExpectOwnerSign), Fault> {
+        let sealed = self.tokens.open(Protocol::To0, token, now)?;
+        // Sealed here, so it can only be whole.
+        let (greeted, state) = sealed.split_first_chunk().ok_or(Error::InvalidToken("too short"))?;
+        Ok((u64::from_be_bytes(*greeted), cbor::decode(state)?))
+    }
+}
+
+/// The chain must hang together; whose it is does not matter to a rendezvous that is open to all.
+fn check_device_chain(voucher: &VerifiedVoucher) -> Result<(), Fault> {
+    let certificates: Vec<&[u8]> = voucher.certificates().unwrap_or_default().iter().map(|der| &der[..]).collect();
+    let checked = DeviceChain::parse(&certificates).and_then(|chain| chain.accept_unanchored(&ChainPolicy::default()));
+    match checked {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let fault = VoucherFault::CertificateChain("its certificates do not hang together");
+            Err(Fault::new(fault.into()).because(error.to_string()))
+        }
+    }
+}
+
+fn granted(request: &RegistrationRequest, greeted: u64, now: u64, seconds: u32) -> Result<Granted, Error> {
+    let voucher = &request.voucher;
+    let fingerprint = |key: &PublicKey| key.fingerprint();
+    let manufacturer = fingerprint(&voucher.header().manufacturer_key)?;
+    let mut owners = vec![manufacturer];
+    for entry in voucher.entries() {
+        let payload: OvEntryPayload = cbor::decode(entry.unverified_payload())?;
+        owners.push(fingerprint(&payload.owner_key)?);
+    }
+    let device = voucher.device_certificate_hash();
+    let registration = Registration {
+        guid: voucher.guid(),
+        device: device.digest().try_into().map_err(|_| Error::Internal("SHA-256 has 32 bytes"))?,
+        device_key: voucher.device_key().spki_der().to_vec(),
+        to1d: request.to1d.bytes().to_vec(),
+        owner: fingerprint(voucher.owner_public_key())?,
+        manufacturer,
+        entries: u32::try_from(voucher.entries().len()).map_err(|_| VoucherFault::TooManyEntries)?,
+        greeted,
+        registered: now,
+        renewed: now,
+        expires: now.saturating_add(u64::from(seconds)),
+        proven: false,
+    };
+    Ok(Granted { registration, owners })
+}

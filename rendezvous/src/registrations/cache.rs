@@ -1,0 +1,126 @@
+//! Live registrations by GUID in memory, so that a device's two requests cost one query at most, and mostly none.
+//!
+//! What this process writes is forgotten here at once. What other replicas write is seen when an entry's time is up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fdo_protocol::Guid;
+
+use super::Live;
+
+const SHARDS: usize = 16;
+
+/// A bounded map; when a part of it is full, something in that part makes room.
+pub(super) struct Cache {
+    shards: Vec<Mutex<Shard>>,
+    per_shard: usize,
+    /// For how many seconds an entry is good, where others write to the same database.
+    lifetime: Option<u64>,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// Counts invalidations: what was read before one must not be kept after it.
+    generation: u64,
+    entries: HashMap<Guid, Entry>,
+}
+
+struct Entry {
+    loaded: u64,
+    live: Arc<[Live]>,
+}
+
+/// When a read began, as the cache counts time.
+#[derive(Clone, Copy)]
+pub(super) struct Generation(u64);
+
+impl Cache {
+    pub(super) fn new(capacity: usize, lifetime: Option<u64>) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, per_shard: capacity.div_ceil(SHARDS), lifetime }
+    }
+
+    fn shard(&self, guid: &Guid) -> MutexGuard<'_, Shard> {
+        let index = usize::from(guid.as_bytes()[15]) % SHARDS;
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept of a GUID, or what a read that begins now needs for [`Cache::insert`].
+    pub(super) fn find(&self, guid: &Guid, now: u64) -> Result<Arc<[Live]>, Generation> {
+        let shard = self.shard(guid);
+        let fresh = |entry: &&Entry| self.lifetime.is_none_or(|seconds| now < entry.loaded + seconds);
+        match shard.entries.get(guid).filter(fresh) {
+            Some(entry) => Ok(entry.live.clone()),
+            None => Err(Generation(shard.generation)),
+        }
+    }
+
+    /// Keeps what a read found, unless something was written since it began.
+    pub(super) fn insert(&self, guid: &Guid, live: Arc<[Live]>, read: Generation, now: u64) {
+        let mut shard = self.shard(guid);
+        if shard.generation != read.0 || self.per_shard == 0 {
+            return;
+        }
+        if shard.entries.len() >= self.per_shard
+            && let Some(other) = shard.entries.keys().next().copied()
+        {
+            shard.entries.remove(&other);
+        }
+        shard.entries.insert(*guid, Entry { loaded: now, live });
+    }
+
+    /// Forgets a GUID; call it after the commit.
+    pub(super) fn forget(&self, guid: &Guid) {
+        let mut shard = self.shard(guid);
+        shard.generation += 1;
+        shard.entries.remove(guid);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn guid(number: u8) -> Guid {
+        Guid::from_bytes([number; 16])
+    }
+
+    fn keep(cache: &Cache, guid: &Guid, now: u64) {
+        let Err(read) = cache.find(guid, now) else { return };
+        cache.insert(guid, Arc::from([]), read, now);
+    }
+
+    #[test]
+    fn a_read_that_was_overtaken_by_a_write_is_not_kept() {
+        let cache = Cache::new(64, None);
+        let read = cache.find(&guid(1), 10).err().unwrap();
+        cache.forget(&guid(1));
+        cache.insert(&guid(1), Arc::from([]), read, 10);
+        assert!(cache.find(&guid(1), 10).is_err());
+        keep(&cache, &guid(1), 10);
+        assert!(cache.find(&guid(1), 1_000_000).is_ok());
+        cache.forget(&guid(1));
+        assert!(cache.find(&guid(1), 10).is_err());
+    }
+
+    #[test]
+    fn entries_of_a_shared_database_age() {
+        let cache = Cache::new(64, Some(5));
+        keep(&cache, &guid(1), 10);
+        assert!(cache.find(&guid(1), 14).is_ok());
+        assert!(cache.find(&guid(1), 15).is_err());
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let cache = Cache::new(16, None);
+        for number in 0..=255 {
+            keep(&cache, &guid(number), 1);
+            assert!(cache.find(&guid(number), 1).is_ok());
+        }
+        let kept: usize = cache.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum();
+        assert_eq!(kept, 16);
+    }
+}

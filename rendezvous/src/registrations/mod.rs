@@ -1,0 +1,259 @@
+//! Where devices find their owners: one registration per GUID and device certificate (FDO 1.1, TO0 and TO1).
+//!
+//! A forged voucher with somebody's GUID holds another certificate, so it gets a row of its own and blocks nobody: a
+//! device is answered with the row whose key it proves.
+
+mod cache;
+mod purge;
+pub mod routes;
+mod store;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fdo_protocol::Guid;
+use fdo_protocol::crypto::VerifyingKey;
+use fdo_service::database::{self, ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+use serde::{Deserialize, Serialize};
+
+use cache::Cache;
+pub use purge::purge;
+
+/// Devices that one GUID may have, so that a flood of forged vouchers cannot make a device's search endless.
+pub const MAX_DEVICES: usize = 16;
+/// For how long another replica's registration may go unseen.
+const SHARED_CACHE_SECONDS: u64 = 5;
+/// Proofs that wait to be written down.
+const MAX_PENDING: usize = 65_536;
+
+/// A GUID and the SHA-256 of a device certificate.
+pub type DeviceId = (Guid, [u8; 32]);
+
+/// Bounds of what is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrationSettings {
+    /// Registrations in the database; beyond it only known devices are renewed.
+    pub capacity: u64,
+    /// GUIDs kept in memory.
+    pub cache: usize,
+    /// Seconds between removals of expired registrations.
+    pub purge_seconds: u64,
+}
+
+impl Default for RegistrationSettings {
+    fn default() -> Self {
+        Self { capacity: 10_000_000, cache: 16_384, purge_seconds: 60 }
+    }
+}
+
+/// A stored registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    pub guid: Guid,
+    /// SHA-256 of the device's certificate.
+    pub device: [u8; 32],
+    /// SubjectPublicKeyInfo of the device's key.
+    pub device_key: Vec<u8>,
+    /// The redirect, exactly as it was signed.
+    pub to1d: Vec<u8>,
+    /// Fingerprint of the key that signed it.
+    pub owner: [u8; 32],
+    /// Fingerprint of the key in the voucher's header.
+    pub manufacturer: [u8; 32],
+    /// Entries of the voucher that it came with.
+    pub entries: u32,
+    /// When the conversation that brought it began.
+    pub greeted: u64,
+    pub registered: u64,
+    pub renewed: u64,
+    pub expires: u64,
+    /// Whether the device has shown that it holds its key.
+    pub proven: bool,
+}
+
+/// A registration that was checked and granted, with the keys of all who owned the device.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub registration: Registration,
+    /// Fingerprints of the manufacturer's and every owner's key in the voucher.
+    pub owners: Vec<[u8; 32]>,
+}
+
+/// What a device is answered with.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub device: [u8; 32],
+    pub key: VerifyingKey,
+    pub to1d: Vec<u8>,
+    expires: u64,
+}
+
+impl Live {
+    /// Whether it has not expired.
+    pub fn is_live(&self, now: u64) -> bool {
+        now < self.expires
+    }
+}
+
+/// Why a registration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    #[error("a live registration of this device has a longer ownership chain")]
+    Shorter,
+    #[error("a live registration of this device is by an owner who is not in this voucher")]
+    OtherOwner,
+    #[error("a registration that began later is in its place")]
+    Superseded,
+    #[error("this GUID or this service has as many registrations as are kept")]
+    Full,
+    #[error("the registrations' database failed")]
+    Database(#[from] DbErr),
+}
+
+/// All registrations of the service.
+pub struct Registrations {
+    db: DatabaseConnection,
+    cache: Cache,
+    capacity: u64,
+    /// Rows, as counted by the last purge and since.
+    rows: AtomicU64,
+    /// Devices that proved themselves since the last purge: written down then, so that TO1 only reads.
+    pending: Mutex<HashSet<DeviceId>>,
+}
+
+impl Registrations {
+    pub async fn open(db: DatabaseConnection, settings: &RegistrationSettings) -> Result<Self, DbErr> {
+        let lifetime = database::is_postgres(&db).then_some(SHARED_CACHE_SECONDS);
+        let rows = AtomicU64::new(store::count(&db).await?);
+        let cache = Cache::new(settings.cache, lifetime);
+        Ok(Self { db, cache, capacity: settings.capacity, rows, pending: Mutex::default() })
+    }
+
+    /// Takes up a registration; it is durable when this returns. The very same redirect again changes nothing.
+    pub async fn register(&self, granted: Granted, now: u64) -> Result<(), RegistrationError> {
+        let guid = granted.registration.guid;
+        let transaction = database::begin(&self.db).await?;
+        store::lock(&transaction, &guid).await?;
+        self.write(&transaction, granted, now).await?;
+        transaction.commit().await?;
+        self.cache.forget(&guid);
+        Ok(())
+    }
+
+    async fn write(&self, conn: &impl ConnectionTrait, granted: Granted, now: u64) -> Result<(), RegistrationError> {
+        let Granted { mut registration, owners } = granted;
+        let rows = store::list_of(conn, &registration.guid).await?;
+        match rows.iter().find(|row| row.device == registration.device) {
+            Some(earlier) if earlier.to1d == registration.to1d => return Ok(()),
+            Some(earlier) => {
+                may_replace(earlier, &registration, &owners, now)?;
+                registration.registered = earlier.registered;
+            }
+            None => self.make_room(conn, &rows, now).await?,
+        }
+        Ok(store::upsert(conn, &registration).await?)
+    }
+
+    /// Expired rows go first, then the oldest that no device has proven.
+    async fn make_room(
+        &self,
+        conn: &impl ConnectionTrait,
+        rows: &[Registration],
+        now: u64,
+    ) -> Result<(), RegistrationError> {
+        if rows.len() < MAX_DEVICES {
+            return match self.rows.fetch_add(1, Ordering::Relaxed) < self.capacity {
+                true => Ok(()),
+                false => {
+                    self.rows.fetch_sub(1, Ordering::Relaxed);
+                    Err(RegistrationError::Full)
+                }
+            };
+        }
+        let expired = rows.iter().find(|row| row.expires <= now);
+        let unproven = || rows.iter().find(|row| !row.proven && !self.is_pending(&(row.guid, row.device)));
+        let leaving = expired.or_else(unproven).ok_or(RegistrationError::Full)?;
+        store::delete_device(conn, (leaving.guid, leaving.device)).await?;
+        Ok(())
+    }
+
+    /// The redirects of a GUID, one for each device certificate; ask each whether it [`Live::is_live`] still.
+    pub async fn find(&self, guid: &Guid, now: u64) -> Result<Arc<[Live]>, DbErr> {
+        let read = match self.cache.find(guid, now) {
+            Ok(kept) => return Ok(kept),
+            Err(read) => read,
+        };
+        let rows = store::list_of(&self.db, guid).await?;
+        let found: Arc<[Live]> = rows.into_iter().filter_map(live).collect();
+        // Unknown GUIDs are not kept: anybody can make them up.
+        if !found.is_empty() {
+            self.cache.insert(guid, found.clone(), read, now);
+        }
+        Ok(found)
+    }
+
+    /// Notes that a device holds its key, so that it is not what makes room for others.
+    pub fn prove(&self, id: DeviceId) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.len() < MAX_PENDING {
+            pending.insert(id);
+        }
+    }
+
+    fn is_pending(&self, id: &DeviceId) -> bool {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// All of a GUID, live or not.
+    pub async fn list_of(&self, guid: &Guid) -> Result<Vec<Registration>, DbErr> {
+        store::list_of(&self.db, guid).await
+    }
+
+    /// A page of all.
+    pub async fn list(&self, after: Option<DeviceId>, limit: u64) -> Result<Vec<Registration>, DbErr> {
+        store::list(&self.db, after, limit).await
+    }
+
+    /// Removes all of a GUID within the caller's transaction and tells how many there were. After the commit the
+    /// caller says so with [`Registrations::forget`].
+    pub async fn delete(&self, conn: &(impl ConnectionTrait + TransactionTrait), guid: &Guid) -> Result<u64, DbErr> {
+        store::delete(conn, guid).await
+    }
+
+    /// A committed change of a GUID that was not made here.
+    pub fn forget(&self, guid: &Guid) {
+        self.cache.forget(guid);
+    }
+}
+
+fn live(row: Registration) -> Option<Live> {
+    match VerifyingKey::from_spki_der(&row.device_key) {
+        Ok(key) => Some(Live { device: row.device, key, to1d: row.to1d, expires: row.expires }),
+        Err(error) => {
+            tracing::error!(guid = %row.guid, %error, "a stored device key does not decode");
+            None
+        }
+    }
+}
+
+/// Only an owner in the same chain of ownership takes the place of a live registration, and never an earlier one.
+fn may_replace(
+    earlier: &Registration,
+    new: &Registration,
+    owners: &[[u8; 32]],
+    now: u64,
+) -> Result<(), RegistrationError> {
+    // A captured message 22 must not bring back what its owner has replaced since.
+    if new.greeted < earlier.greeted {
+        return Err(RegistrationError::Superseded);
+    }
+    if earlier.expires <= now {
+        return Ok(());
+    }
+    if new.entries < earlier.entries {
+        return Err(RegistrationError::Shorter);
+    }
+    if owners.contains(&earlier.owner) { Ok(()) } else { Err(RegistrationError::OtherOwner) }
+}
