@@ -1,7 +1,7 @@
 //! `fdo.command` on the device, only where its configuration enables it: one program with its arguments, no shell, in
 //! the directory for downloads, with a limit on time and output.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -186,6 +186,8 @@ fn arguments(item: &[u8]) -> Result<Vec<String>, Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use fdo_protocol::cbor::encode;
 
     fn module(directory: &Path, seconds: u64, output_limit: usize) -> Command {

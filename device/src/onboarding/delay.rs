@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fdo_protocol::rendezvous_info::Hop;
-use rand_core::{CryptoRng, Rng as _};
+use rand_core::CryptoRng;
 
 /// After the last directive, where it does not say.
 const DEFAULT_SECONDS: u32 = 120;

@@ -69,11 +69,11 @@ impl<T: Transport> Agent<T> {
         let next = secrets.renewed(set_up.secret_length(), &mut rng);
         let (request, state) = set_up.ready(&next, next.hmac_secret(), &mut rng)?;
         let reply = run.exchange(&request).await?;
-        let (service_info, size) = state.ready(&reply)?;
+        let (mut service_info, size) = state.ready(&reply)?;
 
         let status = self.store.status();
         let modules = Modules::new(&self.settings.modules, key_type, &status.serial);
-        let modules = self.talk(run, &service_info, negotiated_size(size), modules, &status).await?;
+        let modules = self.talk(run, &mut service_info, negotiated_size(size), modules, &status).await?;
         let outcome = self.outcome(modules, &status)?;
 
         let (request, next_credential, state) = service_info.done(&mut rng)?;
@@ -90,7 +90,7 @@ impl<T: Transport> Agent<T> {
     async fn talk(
         &self,
         run: &mut Run<T::Channel>,
-        service_info: &ServiceInfoLoop,
+        service_info: &mut ServiceInfoLoop,
         size: usize,
         mut modules: Modules,
         status: &Status,

@@ -1,0 +1,201 @@
+//! Commands and flags. Flags that are settings have the setting's name, so that they lie over the configuration.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fdo_device::modules::WifiFormat;
+use fdo_device::simulate::Step;
+use serde::Serialize;
+
+/// The device agent of Firstlight: a device is born once and finds its owner by itself (FDO 1.1).
+#[derive(Debug, Parser)]
+#[command(
+    name = "fdo-device",
+    version,
+    after_help = "Every setting can stand in a TOML file (--config), in the environment (FDO_DEVICE_ and the \
+                  setting's name) or, for the most useful ones, in a flag; the later of these wins."
+)]
+pub struct Arguments {
+    /// Directory for the device's key, credential and certificates [default: $STATE_DIRECTORY, else
+    /// $XDG_STATE_HOME/firstlight/device, else ~/.local/state/firstlight/device]
+    #[arg(long, global = true, env = "FDO_DEVICE_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// TOML file with settings
+    #[arg(long, global = true, env = "FDO_DEVICE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object instead of words
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to log to stderr: error, warn, info, debug or trace, also by module
+    #[arg(long, global = true, env = "FDO_DEVICE_LOG", default_value = "warn")]
+    pub log: String,
+    /// How to log
+    #[arg(long, global = true, env = "FDO_DEVICE_LOG_FORMAT", value_enum, default_value = "human")]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Human,
+    /// A JSON object a line
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Make a key and ask the manufacturer for a credential (DI); once in a device's life
+    Init(BirthArguments),
+    /// Find the owner and let it set this device up (TO1 and TO2); does nothing once that is done
+    Onboard(OnboardArguments),
+    /// Tell what this device is and has
+    Status,
+    /// Be many devices at once
+    Simulate(SimulateArguments),
+}
+
+/// Flags of `init`.
+#[derive(Debug, Args, Serialize)]
+pub struct BirthArguments {
+    /// The manufacturer's service [default: http://127.0.0.1:8038]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manufacturer: Option<String>,
+    /// The serial number [default: that of this machine's firmware]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The model [default: firstlight-device]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The curve of the device's keys, P-256 or P-384 [default: P-256]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_type: Option<String>,
+    /// Throw away the identity that this device has
+    #[arg(long)]
+    #[serde(skip)]
+    pub force: bool,
+}
+
+/// Flags of `onboard`.
+#[derive(Debug, Args, Serialize)]
+pub struct OnboardArguments {
+    /// Keep trying until it works
+    #[arg(long, conflicts_with = "attempts")]
+    #[serde(skip)]
+    pub retry: bool,
+    /// How often to go through all addresses
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(skip)]
+    pub attempts: u32,
+    /// Onboard again, although this device is onboarded
+    #[arg(long)]
+    #[serde(skip)]
+    pub reonboard: bool,
+    /// Who reads Wi-Fi networks [default: networkmanager]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wifi_format: Option<WifiFormat>,
+    /// Where Wi-Fi networks are written [default: wifi in the state directory]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wifi_dir: Option<PathBuf>,
+    /// Where downloads go, and where commands run [default: files in the state directory]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_dir: Option<PathBuf>,
+    /// Let the owner run commands on this device
+    #[arg(long = "enable-commands")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub commands: bool,
+    /// Let the owner ask this device to keep its credential
+    #[arg(long = "allow-credential-reuse")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub credential_reuse: bool,
+    /// The largest service info that this device takes, in bytes [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_info_size: Option<u16>,
+    /// Key exchange, ECDH256 or ECDH384 [default: by the curve of the device's key]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<String>,
+    /// Cipher, A128GCM or A256GCM [default: by the curve of the device's key]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cipher: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Flags of `simulate`.
+#[derive(Debug, Args, Serialize)]
+pub struct SimulateArguments {
+    /// What the devices do
+    #[arg(value_enum)]
+    #[serde(skip)]
+    pub step: StepArgument,
+    /// How many devices
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[serde(skip)]
+    pub devices: usize,
+    /// How many at a time
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    #[serde(skip)]
+    pub concurrency: usize,
+    /// Serial numbers are this and a number: SIM-0001, SIM-0002 and so on
+    #[arg(long, default_value = "SIM")]
+    #[serde(skip)]
+    pub prefix: String,
+    /// Keep no files; only with `both`
+    #[arg(long)]
+    #[serde(skip)]
+    pub in_memory: bool,
+    /// How often a device goes through all addresses
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[serde(skip)]
+    pub attempts: u32,
+    /// The manufacturer's service [default: http://127.0.0.1:8038]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manufacturer: Option<String>,
+    /// The model [default: firstlight-device]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The curve of the devices' keys, P-256 or P-384 [default: P-256]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_type: Option<String>,
+}
+
+/// What simulated devices do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum StepArgument {
+    /// Be born
+    Init,
+    /// Find their owner
+    Onboard,
+    /// One after the other
+    Both,
+}
+
+impl From<StepArgument> for Step {
+    fn from(step: StepArgument) -> Self {
+        match step {
+            StepArgument::Init => Self::Init,
+            StepArgument::Onboard => Self::Onboard,
+            StepArgument::Both => Self::Both,
+        }
+    }
+}
