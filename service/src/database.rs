@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why there is no database. Passwords are cut out of URLs.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("the database URL {0} is neither sqlite: nor postgres:; use sqlite:///path/to/file.db?mode=rwc or postgres://user@host/name")]
+    #[error(
+        "the database URL {0} is neither sqlite: nor postgres:; use sqlite:///path/to/file.db?mode=rwc or postgres://user@host/name"
+    )]
     Scheme(String),
     #[error("cannot open the database {url}: {source}")]
     Connect { url: String, source: DbErr },
@@ -111,7 +113,9 @@ pub async fn ping(db: &DatabaseConnection) -> Result<(), DbErr> {
 pub fn redacted(url: &str) -> String {
     // A password may also stand in the query.
     let url = url.split('?').next().unwrap_or(url);
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     match rest.rsplit_once('@') {
         Some((credentials, host)) => {
             let user = credentials.split(':').next().unwrap_or_default();

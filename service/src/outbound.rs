@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub enum OutboundError {
     #[error("`outbound_allow` entry `{0}` is neither \"loopback\", \"private\" nor a network like 10.0.0.0/8")]
     Entry(String),
-    #[error("calls to {0} are refused; if it is meant, add its network, \"private\" or \"loopback\" to `outbound_allow`")]
+    #[error(
+        "calls to {0} are refused; if it is meant, add its network, \"private\" or \"loopback\" to `outbound_allow`"
+    )]
     Refused(IpAddr),
     #[error("cannot resolve {host}: {source}")]
     Resolve { host: String, source: std::io::Error },
@@ -159,9 +161,27 @@ mod tests {
             assert!(allowed(&guard, public), "{public}");
         }
         for inner in [
-            "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1",
-            "169.254.169.254", "fe80::1", "fc00::1", "fd12::1", "224.0.0.1", "ff02::1", "0.0.0.0", "::", "255.255.255.255",
-            "::ffff:169.254.169.254", "2002:7f00:1::", "64:ff9b::7f00:1", "2001:0:1::",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "224.0.0.1",
+            "ff02::1",
+            "0.0.0.0",
+            "::",
+            "255.255.255.255",
+            "::ffff:169.254.169.254",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "2001:0:1::",
         ] {
             assert!(!allowed(&guard, inner), "{inner}");
         }
@@ -169,7 +189,9 @@ mod tests {
 
     #[test]
     fn the_configuration_names_exceptions() {
-        let guard = Guard::new(&["loopback".into(), "10.1.0.0/16".into(), "fd12::/16".into(), "0.0.0.0/32".into()]).unwrap();
+        let guard =
+            Guard::new(&["loopback".into(), "10.1.0.0/16".into(), "fd12::/16".into(), "0.0.0.0/32".into()])
+                .unwrap();
         for named in ["127.0.0.1", "::1", "10.1.255.1", "fd12::7", "::ffff:10.1.0.1"] {
             assert!(allowed(&guard, named), "{named}");
         }

@@ -28,9 +28,12 @@ impl PageQuery {
 
     /// The key that the page begins after.
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
-        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
         let key = Base64UrlUnpadded::decode_vec(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        key.map(Some).ok_or_else(|| Problem::bad_request("cursor", "`cursor` must be the `next` of an earlier page."))
+        key.map(Some)
+            .ok_or_else(|| Problem::bad_request("cursor", "`cursor` must be the `next` of an earlier page."))
     }
 }
 

@@ -17,9 +17,13 @@ const MEDIA_TYPE: &str = "application/problem+json";
 /// A JSON body of the operator API; uploads of vouchers read their bodies themselves.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
 
-/// What went wrong with a request, for people and for scripts.
+/// What went wrong with a request, for people and for scripts. Boxed, as it stands in every `Result` of the API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Members>);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Members {
     #[serde(rename = "type")]
     kind: String,
     title: String,
@@ -33,14 +37,14 @@ impl Problem {
     /// `code` is a short stable word like `serial-unknown`; `detail` says what to do next.
     pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self {
+        Self(Box::new(Members {
             kind: format!("urn:firstlight:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
             code: code.to_owned(),
             request_id: request_id(),
-        }
+        }))
     }
 
     pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
@@ -77,25 +81,26 @@ impl Problem {
 
     /// A fault of this side: the reason goes to the log, the caller gets the id to find it by.
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
-        let problem = Self::new(500, "internal", "The service failed; its log has the reason under this request_id.");
-        tracing::error!(request_id = %problem.request_id, reason = %Chain(error), "request failed");
+        let problem =
+            Self::new(500, "internal", "The service failed; its log has the reason under this request_id.");
+        tracing::error!(request_id = %problem.0.request_id, reason = %Chain(error), "request failed");
         problem
     }
 
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     pub fn request_id(&self) -> &str {
-        &self.request_id
+        &self.0.request_id
     }
 }
 
@@ -122,7 +127,7 @@ impl fmt::Display for Chain<'_> {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {})", self.detail, self.code, self.status)
+        write!(f, "{} ({}, {})", self.0.detail, self.0.code, self.0.status)
     }
 }
 
@@ -130,12 +135,12 @@ impl Error for Problem {}
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if self.status == 401 {
+        if self.0.status == 401 {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         response.content_type(MEDIA_TYPE).body(serde_json::to_vec(self).unwrap_or_default())
@@ -150,8 +155,9 @@ impl From<DbErr> for Problem {
 
 /// Makes wrong bodies, queries and paths of a listener problems too.
 pub fn configure(cfg: &mut web::ServiceConfig) {
-    let query = web::QueryConfig::default()
-        .error_handler(|error, _| Problem::bad_request("query", format!("The query does not fit: {error}.")).into());
+    let query = web::QueryConfig::default().error_handler(|error, _| {
+        Problem::bad_request("query", format!("The query does not fit: {error}.")).into()
+    });
     let path = web::PathConfig::default()
         .error_handler(|error, _| Problem::not_found("path", format!("The path does not fit: {error}.")).into());
     let json = web::JsonConfig::default().limit(JSON_LIMIT).error_handler(|error, _| {

@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 pub enum SecretFileError {
     #[error("cannot use {path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path} can be read or written by others (mode {mode:04o}); run `chmod 600 {path}` and, if somebody may have read it, replace it")]
+    #[error(
+        "{path} can be read or written by others (mode {mode:04o}); run `chmod 600 {path}` and, if somebody may have read it, replace it"
+    )]
     Permissions { path: PathBuf, mode: u32 },
     #[error("{path} holds {found} bytes where {expected} are needed; restore it from a backup")]
     Length { path: PathBuf, found: usize, expected: usize },
@@ -140,7 +142,10 @@ mod tests {
         assert_eq!(*first, *second);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         write(&path, b"short").unwrap();
-        assert!(matches!(load_or_create_key(&path, &mut random.rng()), Err(SecretFileError::Length { found: 5, .. })));
+        assert!(matches!(
+            load_or_create_key(&path, &mut random.rng()),
+            Err(SecretFileError::Length { found: 5, .. })
+        ));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -23,7 +23,7 @@ pub enum CliError {
     #[error("cannot reach {url}: {source}; is the service running, and is --api (or FDO_API) right?")]
     Unreachable { url: String, source: reqwest::Error },
     #[error("{} [{}, request {}]", .0.detail(), .0.code(), .0.request_id())]
-    Refused(Box<Problem>),
+    Refused(Problem),
     #[error("the service answered {status} without an explanation; is --api an operator listener?")]
     Status { status: u16 },
     #[error("the service's answer is not what was expected: {0}; are both of the same version?")]
@@ -80,11 +80,19 @@ impl ApiClient {
         json(self.send(Method::GET, path, |request| request).await?).await
     }
 
-    pub async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, CliError> {
+    pub async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
         json(self.send(Method::POST, path, |request| request.json(body)).await?).await
     }
 
-    pub async fn put<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, CliError> {
+    pub async fn put<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
         json(self.send(Method::PUT, path, |request| request.json(body)).await?).await
     }
 
@@ -99,8 +107,17 @@ impl ApiClient {
     }
 
     /// An upload.
-    pub async fn post_bytes<T: DeserializeOwned>(&self, path: &str, content_type: &str, body: Vec<u8>) -> Result<T, CliError> {
-        json(self.send(Method::POST, path, |request| request.header("content-type", content_type).body(body)).await?).await
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<T, CliError> {
+        json(
+            self.send(Method::POST, path, |request| request.header("content-type", content_type).body(body))
+                .await?,
+        )
+        .await
     }
 
     /// All items of a paged list.
@@ -139,7 +156,7 @@ impl ApiClient {
             return Ok(response);
         }
         match response.json::<Problem>().await {
-            Ok(problem) => Err(CliError::Refused(Box::new(problem))),
+            Ok(problem) => Err(CliError::Refused(problem)),
             Err(_) => Err(CliError::Status { status }),
         }
     }

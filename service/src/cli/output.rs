@@ -15,7 +15,11 @@ pub struct Output {
 
 impl Output {
     /// A value: as JSON, or as the table that `table` makes of it.
-    pub fn print<T: Serialize + ?Sized>(&self, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), CliError> {
+    pub fn print<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        table: impl FnOnce(&T) -> Table,
+    ) -> Result<(), CliError> {
         if self.json { self.value(value) } else { write(&table(value).to_string()) }
     }
 
@@ -64,7 +68,8 @@ impl Table {
     /// Adds a row. What devices sent may stand in it, so control characters are replaced.
     #[must_use]
     pub fn row<I: IntoIterator<Item = S>, S: fmt::Display>(mut self, cells: I) -> Self {
-        let clean = |cell: S| cell.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let clean =
+            |cell: S| cell.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         self.rows.push(cells.into_iter().map(clean).collect());
         self
     }
@@ -74,7 +79,12 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or_default()
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {

@@ -20,17 +20,23 @@ pub(super) fn limit(message_type: u8) -> usize {
 
 /// The whole body, whether it comes chunked or with its length.
 pub(super) async fn read(payload: Payload, limit: usize) -> Result<Bytes, Error> {
-    tokio::time::timeout(TIME, collect(payload, limit)).await.unwrap_or(Err(Error::Malformed("the body came too slowly")))
+    tokio::time::timeout(TIME, collect(payload, limit))
+        .await
+        .unwrap_or(Err(Error::Malformed("the body came too slowly")))
 }
 
 async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Error> {
-    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
+    let Some(first) = payload.next().await else {
+        return Ok(Bytes::new());
+    };
     let first = first.map_err(|_| Error::Malformed("the body broke off"))?;
     if first.len() > limit {
         return Err(Error::Malformed("the body is too long"));
     }
     // Nearly every message arrives in one piece, which then needs no copy.
-    let Some(second) = payload.next().await else { return Ok(first) };
+    let Some(second) = payload.next().await else {
+        return Ok(first);
+    };
     let mut next = Some(second);
     let mut body = BytesMut::from(first.as_ref());
     while let Some(chunk) = next {

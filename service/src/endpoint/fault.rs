@@ -40,7 +40,9 @@ impl Fault {
     pub fn body(&mut self, previous: u8, now: u64, correlation: u32) -> Vec<u8> {
         let code = self.error.code();
         self.body
-            .get_or_insert_with(|| fdo_protocol::cbor::encode(&ErrorMessage::new(code, previous, now, correlation)))
+            .get_or_insert_with(|| {
+                fdo_protocol::cbor::encode(&ErrorMessage::new(code, previous, now, correlation))
+            })
             .clone()
     }
 

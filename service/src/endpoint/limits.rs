@@ -97,7 +97,9 @@ impl Table {
         let index = spread / SHARDS % sets.len();
         let set = &mut sets[index];
         let way = set.iter().position(|bucket| bucket.key == hash).unwrap_or_else(|| {
-            let filled = |bucket: &Bucket| if bucket.key == 0 { u32::MAX } else { self.filled(bucket, now) };
+            let filled = |bucket: &Bucket| {
+                if bucket.key == 0 { u32::MAX } else { self.filled(bucket, now) }
+            };
             let fullest = (0..WAYS).max_by_key(|way| filled(&set[*way])).unwrap_or(0);
             set[fullest] = Bucket { key: hash, tokens: self.burst, at: now };
             fullest
@@ -105,7 +107,9 @@ impl Table {
         let bucket = &mut set[way];
         bucket.tokens = self.filled(bucket, now);
         bucket.at = bucket.at.max(now);
-        let Some(left) = bucket.tokens.checked_sub(1) else { return false };
+        let Some(left) = bucket.tokens.checked_sub(1) else {
+            return false;
+        };
         bucket.tokens = left;
         true
     }
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_bucket_empties_and_fills_again() {
-        let limits = Limits::new(&LimitSettings { source_per_second: 1, source_burst: 2, ..LimitSettings::default() });
+        let limits =
+            Limits::new(&LimitSettings { source_per_second: 1, source_burst: 2, ..LimitSettings::default() });
         assert!(limits.check_source(source(1), 10).is_ok());
         assert!(limits.check_source(source(1), 10).is_ok());
         assert!(limits.check_source(source(1), 10).is_err());

@@ -76,7 +76,13 @@ pub struct Endpoint<C> {
 }
 
 impl<C: Conversation> Endpoint<C> {
-    pub fn new(conversation: C, clock: Clock, random: Random, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Arc<Self> {
+    pub fn new(
+        conversation: C,
+        clock: Clock,
+        random: Random,
+        metrics: Arc<Metrics>,
+        limits: Arc<Limits>,
+    ) -> Arc<Self> {
         Arc::new(Self { conversation, clock, random, metrics, limits })
     }
 
@@ -129,7 +135,14 @@ impl<C: Conversation> Endpoint<C> {
         .await
     }
 
-    fn refuse(&self, message_type: u8, correlation: u32, mut fault: Fault, token: Option<String>, close: bool) -> HttpResponse {
+    fn refuse(
+        &self,
+        message_type: u8,
+        correlation: u32,
+        mut fault: Fault,
+        token: Option<String>,
+        close: bool,
+    ) -> HttpResponse {
         self.metrics.message(message_type, false);
         fault.log();
         let body = fault.body(message_type, self.clock.now(), correlation);
@@ -173,7 +186,9 @@ fn token(request: &HttpRequest, message_type: u8) -> Result<Option<String>, Erro
     if is_first(message_type) {
         return Ok(None);
     }
-    let Some(value) = request.headers().get(AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = request.headers().get(AUTHORIZATION) else {
+        return Ok(None);
+    };
     let value = value.to_str().map_err(|_| Error::InvalidToken("not text"))?.trim();
     let token = match value.get(..7) {
         Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => value[7..].trim_start(),

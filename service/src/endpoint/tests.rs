@@ -35,7 +35,10 @@ async fn start(limits: LimitSettings) -> (Running, Arc<Mutex<Vec<Option<String>>
     let limits = Limits::new(&limits);
     let echo = Echo(Arc::clone(&told));
     let endpoint = Endpoint::new(echo, Clock::fixed(1_700_000_000), Random::system(), Metrics::new(), limits);
-    let listener = Listener::device("device", "127.0.0.1:0", move |cfg| configure(cfg, endpoint.clone())).workers(1);
+    let listener = Listener::device("device", "127.0.0.1:0", move |cfg| {
+        configure(cfg, endpoint.clone());
+    })
+    .workers(1);
     (Host::new().start(vec![listener]).await.unwrap(), told)
 }
 
@@ -65,7 +68,11 @@ async fn read(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 fn post(message_type: u32, headers: &str, body: &str) -> Vec<u8> {
-    format!("POST /fdo/101/msg/{message_type} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    format!(
+        "POST /fdo/101/msg/{message_type} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 #[tokio::test]
@@ -73,7 +80,9 @@ async fn a_reply_has_the_headers_that_strict_clients_compare() {
     let (running, _) = start(LimitSettings::default()).await;
     let (head, body) = exchange(running.addresses[0], &post(62, "Authorization: Bearer abc\r\n", "body")).await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    for line in ["Content-Type: application/cbor", "Message-Type: 63", "Authorization: Bearer tok", "Content-Length: 7"] {
+    for line in
+        ["Content-Type: application/cbor", "Message-Type: 63", "Authorization: Bearer tok", "Content-Length: 7"]
+    {
         assert!(head.lines().any(|candidate| candidate == line), "{line} in {head}");
     }
     assert!(head.len() < 1000);
@@ -106,7 +115,10 @@ async fn a_fault_is_500_with_message_255() {
     let (running, _) = start(LimitSettings::default()).await;
     let (head, body) = exchange(running.addresses[0], &post(30, "", "x")).await;
     assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
-    assert!(head.contains("\r\nMessage-Type: 255") && head.contains("\r\nContent-Type: application/cbor"), "{head}");
+    assert!(
+        head.contains("\r\nMessage-Type: 255") && head.contains("\r\nContent-Type: application/cbor"),
+        "{head}"
+    );
     let error: ErrorMessage = fdo_protocol::cbor::decode(&body).unwrap();
     assert_eq!((error.code, error.previous, error.timestamp), (6, 30, Some(1_700_000_000)));
     assert!(error.correlation.is_some_and(|id| u32::try_from(id).is_ok()));

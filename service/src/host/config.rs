@@ -47,12 +47,15 @@ where
 {
     let mut figment = Figment::from(Serialized::defaults(without_nulls(serde_json::to_value(C::default())?)));
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         figment = figment.merge(Toml::string(&text));
     }
     figment = figment.merge(Env::prefixed(env_prefix).ignore(&FLAG_VARIABLES).split("__"));
-    figment = figment.merge(Serialized::defaults(without_nulls(serde_json::to_value(flags)?)));
+    // A command without flags of its own may pass `()`.
+    if let flags @ Value::Object(_) = serde_json::to_value(flags)? {
+        figment = figment.merge(Serialized::defaults(without_nulls(flags)));
+    }
     figment.extract().map_err(|error| ConfigError::Content(explain(error, file, env_prefix)))
 }
 
@@ -60,8 +63,12 @@ fn explain(errors: figment::Error, file: Option<&Path>, env_prefix: &str) -> Str
     let explained = errors.into_iter().map(|error| {
         let path = error.path.join(".");
         let place = match error.metadata.as_ref().map(|metadata| metadata.name.as_ref()) {
-            Some(name) if name.contains("environment") => format!(" (from an environment variable {env_prefix}..)"),
-            Some(name) if name.contains("TOML") => file.map(|file| format!(" (in {})", file.display())).unwrap_or_default(),
+            Some(name) if name.contains("environment") => {
+                format!(" (from an environment variable {env_prefix}..)")
+            }
+            Some(name) if name.contains("TOML") => {
+                file.map(|file| format!(" (in {})", file.display())).unwrap_or_default()
+            }
             _ => String::new(),
         };
         if path.is_empty() { format!("{}{place}", error.kind) } else { format!("`{path}`: {}{place}", error.kind) }
@@ -72,9 +79,12 @@ fn explain(errors: figment::Error, file: Option<&Path>, env_prefix: &str) -> Str
 /// A flag that was not given must not override what is below it.
 fn without_nulls(value: Value) -> Value {
     match value {
-        Value::Object(map) => {
-            Value::Object(map.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, without_nulls(value))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key, without_nulls(value)))
+                .collect(),
+        ),
         other => other,
     }
 }

@@ -21,9 +21,9 @@ pub fn create(path: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot create the data directory {}: {error}", path.display())))
+    builder.create(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot create the data directory {}: {error}", path.display()))
+    })
 }
 
 #[cfg(all(test, unix))]

@@ -39,16 +39,29 @@ enum Kind {
 
 impl Listener {
     /// For devices and other services.
-    pub fn device(name: &'static str, address: &str, configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
+    pub fn device(
+        name: &'static str,
+        address: &str,
+        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
+    ) -> Self {
         Self::new(name, address, Kind::Device, configure)
     }
 
     /// For operators: errors are problem+json, and an address that is not loopback needs TLS.
-    pub fn operator(name: &'static str, address: &str, configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
+    pub fn operator(
+        name: &'static str,
+        address: &str,
+        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
+    ) -> Self {
         Self::new(name, address, Kind::Operator, configure).workers(1)
     }
 
-    fn new(name: &'static str, address: &str, kind: Kind, configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
+    fn new(
+        name: &'static str,
+        address: &str,
+        kind: Kind,
+        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
+    ) -> Self {
         Self { name, address: address.to_owned(), kind, tls: None, workers: None, configure: Arc::new(configure) }
     }
 
@@ -88,6 +101,7 @@ impl Listener {
                     .client_request_timeout(HEAD_TIMEOUT)
                     .client_disconnect_timeout(Duration::from_secs(2))
                     .keep_alive(KEEP_ALIVE)
+                    .tcp_nodelay(true)
                     .shutdown_timeout(GRACE_SECONDS)
                     .disable_signals();
                 match self.tls {
@@ -141,7 +155,8 @@ impl Host {
     pub async fn start(self, listeners: Vec<Listener>) -> Result<Running, HostError> {
         // rustls wants one provider a process; a second installation is refused, which is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let default = self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let default =
+            self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
         let mut bound = Vec::with_capacity(listeners.len());
         for listener in listeners {
             let socket = listener.bind()?;

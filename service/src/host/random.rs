@@ -40,6 +40,7 @@ impl Random {
     }
 }
 
+#[allow(clippy::disallowed_methods)] // the one place
 fn from_system() -> ChaCha20Rng {
     let mut seed = zeroize::Zeroizing::new([0_u8; 32]);
     getrandom::fill(&mut *seed).expect("a machine without a working random source cannot run this service");

@@ -39,6 +39,8 @@ mod tests {
 
     #[test]
     fn a_wrong_level_is_named() {
-        assert!(init("info,fdo=verybad=x", LogFormat::Human).is_err_and(|error| error.to_string().contains("verybad")));
+        assert!(
+            init("info,fdo=verybad=x", LogFormat::Human).is_err_and(|error| error.to_string().contains("verybad"))
+        );
     }
 }

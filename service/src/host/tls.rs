@@ -17,9 +17,9 @@ use x509_cert::builder::{Builder, CertificateBuilder};
 use x509_cert::der::EncodePem;
 use x509_cert::der::asn1::{Ia5String, OctetString};
 use x509_cert::der::pem::LineEnding;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 use x509_cert::ext::{Extension, ToExtension};
-use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
@@ -106,7 +106,9 @@ fn new_key(rng: &mut dyn CryptoRng) -> Zeroizing<Vec<u8>> {
     loop {
         let mut candidate = Zeroizing::new([0_u8; 32]);
         rng.fill_bytes(&mut *candidate);
-        let Ok(key) = p256::ecdsa::SigningKey::from_slice(&*candidate) else { continue };
+        let Ok(key) = p256::ecdsa::SigningKey::from_slice(&*candidate) else {
+            continue;
+        };
         if let Ok(pem) = key.to_pkcs8_pem(LineEnding::LF) {
             return Zeroizing::new(pem.as_bytes().to_vec());
         }
@@ -115,13 +117,15 @@ fn new_key(rng: &mut dyn CryptoRng) -> Zeroizing<Vec<u8>> {
 
 fn self_signed(key_pem: &[u8], names: &[String], now: u64, rng: &mut dyn CryptoRng) -> Result<String, TlsError> {
     let pem = std::str::from_utf8(key_pem).map_err(|_| TlsError::SelfSigned("the key file is not PEM"))?;
-    let key = p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| TlsError::SelfSigned("the key is not P-256"))?;
+    let key =
+        p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| TlsError::SelfSigned("the key is not P-256"))?;
     let spki = SubjectPublicKeyInfoOwned::from_key(key.verifying_key())
         .map_err(|_| TlsError::SelfSigned("the public key does not encode"))?;
     let mut serial = [0_u8; 16];
     rng.fill_bytes(&mut serial);
     serial[0] = (serial[0] & 0x7f) | 0x40; // positive, and of full length
-    certificate(&key, spki, &serial, names, now).map_err(|_| TlsError::SelfSigned("a name does not fit a certificate"))
+    certificate(&key, spki, &serial, names, now)
+        .map_err(|_| TlsError::SelfSigned("a name does not fit a certificate"))
 }
 
 fn certificate(

@@ -12,7 +12,8 @@ pub async fn try_acquire(
     seconds: u64,
 ) -> Result<bool, DbErr> {
     let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
-    let (table, held) = (Alias::new("lease"), |column: &'static str| Expr::col((Alias::new("lease"), Alias::new(column))));
+    let (table, held) =
+        (Alias::new("lease"), |column: &'static str| Expr::col((Alias::new("lease"), Alias::new(column))));
     let mut take = OnConflict::column(Alias::new("key"));
     take.update_columns([Alias::new("holder"), Alias::new("until")])
         .action_and_where(held("until").lte(signed(now)).or(held("holder").eq(holder)));

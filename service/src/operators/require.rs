@@ -56,7 +56,8 @@ impl<P: Permits> FromRequest for Require<P> {
         let value = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = value.and_then(bearer).map(|token| zeroize::Zeroizing::new(token.to_owned()));
         Box::pin(async move {
-            let operators = operators.ok_or_else(|| Problem::unavailable("operators", "This listener has no operators."))?;
+            let operators =
+                operators.ok_or_else(|| Problem::unavailable("operators", "This listener has no operators."))?;
             let token = token.ok_or(OperatorError::Unknown)?;
             let operator = operators.authenticate(&token).await?;
             if !operator.role.allows(P::PERMISSION) {

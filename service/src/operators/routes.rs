@@ -54,7 +54,11 @@ async fn create(
     Ok(HttpResponse::Created().json(CreatedToken { token, secret: secret.to_string() }))
 }
 
-async fn delete(who: Require<Admin>, operators: web::Data<Operators>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn delete(
+    who: Require<Admin>,
+    operators: web::Data<Operators>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     operators.delete(&id, &who.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -63,7 +63,12 @@ pub(super) async fn any(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
     Ok(row::Entity::find().limit(1).one(conn).await?.is_some())
 }
 
-pub(super) async fn insert(db: &DatabaseConnection, token: &OperatorToken, hash: &[u8], actor: &str) -> Result<(), DbErr> {
+pub(super) async fn insert(
+    db: &DatabaseConnection,
+    token: &OperatorToken,
+    hash: &[u8],
+    actor: &str,
+) -> Result<(), DbErr> {
     let transaction = database::begin(db).await?;
     let row = row::ActiveModel {
         id: Set(token.id.clone()),
@@ -76,12 +81,16 @@ pub(super) async fn insert(db: &DatabaseConnection, token: &OperatorToken, hash:
     };
     row::Entity::insert(row).exec_without_returning(&transaction).await?;
     let detail = format!("{} ({})", token.name, token.role.name());
-    let event = Event { actor, action: "token.create", subject: &token.id, outcome: Outcome::Success, detail: &detail };
+    let event =
+        Event { actor, action: "token.create", subject: &token.id, outcome: Outcome::Success, detail: &detail };
     audit::record(&transaction, token.created, event).await?;
     transaction.commit().await
 }
 
-pub(super) async fn find_by_hash(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<OperatorToken>, DbErr> {
+pub(super) async fn find_by_hash(
+    conn: &impl ConnectionTrait,
+    hash: &[u8],
+) -> Result<Option<OperatorToken>, DbErr> {
     let row = row::Entity::find().filter(row::Column::TokenHash.eq(hash.to_vec())).one(conn).await?;
     row.map(OperatorToken::try_from).transpose()
 }
@@ -95,7 +104,11 @@ pub(super) async fn touch(conn: &impl ConnectionTrait, id: &str, now: u64) -> Re
         .map(|_| ())
 }
 
-pub(super) async fn list(conn: &impl ConnectionTrait, after: Option<String>, limit: u64) -> Result<Vec<OperatorToken>, DbErr> {
+pub(super) async fn list(
+    conn: &impl ConnectionTrait,
+    after: Option<String>,
+    limit: u64,
+) -> Result<Vec<OperatorToken>, DbErr> {
     let mut query = row::Entity::find().order_by_asc(row::Column::Id).limit(limit);
     if let Some(after) = after {
         query = query.filter(row::Column::Id.gt(after));

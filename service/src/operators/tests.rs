@@ -85,7 +85,10 @@ async fn every_refusal_is_a_problem() {
         (400, admin.get::<Value>("/api/v1/tokens?limit=x").await.unwrap_err()),
         (400, admin.get::<Value>("/api/v1/tokens?limit=0").await.unwrap_err()),
         (400, admin.get::<Value>("/api/v1/tokens?cursor=x").await.unwrap_err()),
-        (422, admin.post::<_, Value>("/api/v1/tokens", &json!({ "name": "", "role": "admin" })).await.unwrap_err()),
+        (
+            422,
+            admin.post::<_, Value>("/api/v1/tokens", &json!({ "name": "", "role": "admin" })).await.unwrap_err(),
+        ),
         (401, ApiClient::new(&base, None).unwrap().get::<Value>("/api/v1/tokens").await.unwrap_err()),
         (401, ApiClient::new(&base, Some("fl_wrong")).unwrap().get::<Value>("/api/v1/tokens").await.unwrap_err()),
     ] {
@@ -141,7 +144,9 @@ async fn the_trail_is_one_chain_whoever_appends() {
 
 #[test]
 fn roles_allow_what_they_should() {
-    for (role, allowed) in [(Role::Admin, [true; 3]), (Role::Operator, [true, true, false]), (Role::ReadOnly, [true, false, false])] {
+    for (role, allowed) in
+        [(Role::Admin, [true; 3]), (Role::Operator, [true, true, false]), (Role::ReadOnly, [true, false, false])]
+    {
         let permissions = [Permission::Read, Permission::Write, Permission::Admin];
         assert_eq!(permissions.map(|permission| role.allows(permission)), allowed);
     }

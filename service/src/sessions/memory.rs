@@ -107,10 +107,10 @@ impl Memory {
             inner.put(*token, entry);
             return Err(SessionError::Lost);
         }
-        let before = Some(std::mem::replace(&mut entry.reply, reply));
+        let before = std::mem::replace(&mut entry.reply, reply);
         let state = std::mem::replace(&mut entry.state, change.state.map(Arc::new));
         if let Err(full) = inner.make_room(&self.settings, 1, entry.bytes(), change.now) {
-            entry.reply = before.unwrap_or_default();
+            entry.reply = before;
             entry.state = state;
             inner.put(*token, entry);
             return Err(full);
@@ -135,7 +135,7 @@ impl Memory {
         self.lock().sweep(&self.settings, now)
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.lock().sessions.len() as u64
     }
 }
@@ -162,7 +162,13 @@ impl Inner {
         self.sessions.len() + sessions <= settings.capacity && self.bytes + bytes <= settings.bytes
     }
 
-    fn make_room(&mut self, settings: &RecordSettings, sessions: usize, bytes: usize, now: u64) -> Result<(), SessionError> {
+    fn make_room(
+        &mut self,
+        settings: &RecordSettings,
+        sessions: usize,
+        bytes: usize,
+        now: u64,
+    ) -> Result<(), SessionError> {
         while !self.fits(settings, sessions, bytes) {
             match self.droppable.pop_first() {
                 Some((_, token)) => {

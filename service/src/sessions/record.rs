@@ -185,10 +185,10 @@ impl Records {
     }
 
     /// How many sessions are kept.
-    pub async fn len(&self) -> Result<u64, SessionError> {
+    pub async fn count(&self) -> Result<u64, SessionError> {
         match &self.0 {
-            Place::Memory(memory) => Ok(memory.len()),
-            Place::Database(rows) => rows.len().await,
+            Place::Memory(memory) => Ok(memory.count()),
+            Place::Database(rows) => rows.count().await,
         }
     }
 }
@@ -217,7 +217,14 @@ impl Session {
     }
 
     /// Keeps the next state and the reply. `Lost` when another request was faster.
-    pub async fn advance(self, next: Next, reply_type: u8, reply: &[u8], proven: bool, now: u64) -> Result<(), SessionError> {
+    pub async fn advance(
+        self,
+        next: Next,
+        reply_type: u8,
+        reply: &[u8],
+        proven: bool,
+        now: u64,
+    ) -> Result<(), SessionError> {
         let request = self.request;
         self.write(Change { state: state(next), request, reply_type, reply, proven, now }).await
     }
@@ -226,7 +233,8 @@ impl Session {
     pub async fn fail(self, mut fault: Fault, correlation: u32, now: u64) -> Fault {
         let reply = fault.body(self.message_type, now, correlation);
         let (request, proven) = (self.request, self.proven);
-        let written = self.write(Change { state: None, request, reply_type: ERROR, reply: &reply, proven, now }).await;
+        let written =
+            self.write(Change { state: None, request, reply_type: ERROR, reply: &reply, proven, now }).await;
         if let Err(error @ SessionError::Database(_)) = written {
             tracing::error!(%error, "a failed session could not be ended");
         }

@@ -49,7 +49,12 @@ impl Rows {
         Self { db, key, random: Random::system(), settings }
     }
 
-    pub(super) async fn insert(&self, token: &[u8; TOKEN_BYTES], protocol: Protocol, change: Change<'_>) -> Result<(), SessionError> {
+    pub(super) async fn insert(
+        &self,
+        token: &[u8; TOKEN_BYTES],
+        protocol: Protocol,
+        change: Change<'_>,
+    ) -> Result<(), SessionError> {
         let hash = hash(token);
         let state = self.seal(&hash, protocol, 0, &change);
         let row = row::ActiveModel {
@@ -68,9 +73,16 @@ impl Rows {
         Ok(())
     }
 
-    pub(super) async fn find(&self, token: &[u8; TOKEN_BYTES], protocol: Protocol, now: u64) -> Result<Option<Found>, SessionError> {
+    pub(super) async fn find(
+        &self,
+        token: &[u8; TOKEN_BYTES],
+        protocol: Protocol,
+        now: u64,
+    ) -> Result<Option<Found>, SessionError> {
         let hash = hash(token);
-        let Some(row) = row::Entity::find_by_id(hash.clone()).one(&self.db).await? else { return Ok(None) };
+        let Some(row) = row::Entity::find_by_id(hash.clone()).one(&self.db).await? else {
+            return Ok(None);
+        };
         let (created, active) = (unsigned(row.created)?, unsigned(row.active)?);
         if row.protocol != protocol.name() || self.settings.expired(created, active, now) {
             return Ok(None);
@@ -129,7 +141,7 @@ impl Rows {
             .add(row::Column::Active.lte(signed(now.saturating_sub(self.settings.idle_seconds))))
             .add(row::Column::Created.lte(signed(now.saturating_sub(self.settings.total_seconds))));
         let mut gone = row::Entity::delete_many().filter(expired).exec(&self.db).await?.rows_affected;
-        let surplus = self.len().await?.saturating_sub(self.settings.capacity as u64);
+        let surplus = self.count().await?.saturating_sub(self.settings.capacity as u64);
         if surplus > 0 {
             let droppable = Condition::any().add(row::Column::Proven.eq(false)).add(row::Column::State.is_null());
             let tokens: Vec<Vec<u8>> = row::Entity::find()
@@ -141,12 +153,16 @@ impl Rows {
                 .into_tuple()
                 .all(&self.db)
                 .await?;
-            gone += row::Entity::delete_many().filter(row::Column::TokenHash.is_in(tokens)).exec(&self.db).await?.rows_affected;
+            gone += row::Entity::delete_many()
+                .filter(row::Column::TokenHash.is_in(tokens))
+                .exec(&self.db)
+                .await?
+                .rows_affected;
         }
         Ok(gone)
     }
 
-    pub(super) async fn len(&self) -> Result<u64, SessionError> {
+    pub(super) async fn count(&self) -> Result<u64, SessionError> {
         Ok(row::Entity::find().count(&self.db).await?)
     }
 

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use fdo_protocol::Error;
 use crate::db::SharedMigrator;
 use crate::db::testing::TestDatabase;
 use crate::host::random::Random;
+use fdo_protocol::Error;
 
 const NOW: u64 = 1_000_000;
 
@@ -24,7 +24,15 @@ fn next(bytes: &[u8]) -> Next {
 }
 
 async fn begin(records: &Records, request: &[u8], proven: bool, now: u64) -> Result<String, SessionError> {
-    let step = Step { protocol: Protocol::To2, next: next(b"one"), request_type: 60, request, reply_type: 61, reply: b"61", proven };
+    let step = Step {
+        protocol: Protocol::To2,
+        next: next(b"one"),
+        request_type: 60,
+        request,
+        reply_type: 61,
+        reply: b"61",
+        proven,
+    };
     records.begin(step, now, &mut Random::system().rng()).await
 }
 
@@ -55,12 +63,16 @@ async fn a_session_goes_on_and_its_latest_request_is_replayed() {
         // The same bytes as another message, and an older request, are no repetition.
         assert_eq!(live(&records, &token, 64, b"entry 0", NOW).await.state(), b"two");
         assert_eq!(live(&records, &token, 60, b"hello", NOW).await.state(), b"two");
-        live(&records, &token, 70, b"done", NOW).await.advance(Next::Finished, 71, b"71", true, NOW).await.unwrap();
+        live(&records, &token, 70, b"done", NOW)
+            .await
+            .advance(Next::Finished, 71, b"71", true, NOW)
+            .await
+            .unwrap();
         assert_eq!(replay(&records, &token, 70, b"done", NOW).await, (71, b"71".to_vec()));
         let ended = records.load(Protocol::To2, Some(&token), 68, b"more", NOW).await;
         assert!(matches!(ended, Err(SessionError::Ended)));
         records.remove(Protocol::To2, &token).await.unwrap();
-        assert_eq!(records.len().await.unwrap(), 0);
+        assert_eq!(records.count().await.unwrap(), 0);
     }
 }
 
@@ -72,7 +84,10 @@ async fn a_failed_session_repeats_its_error() {
         let mut fault = session.fail(Fault::new(Error::Rejected("signature")), 77, NOW).await;
         let sent = fault.body(64, NOW + 9, 78);
         assert_eq!(replay(&records, &token, 64, b"forged", NOW + 9).await, (ERROR, sent));
-        assert!(matches!(records.load(Protocol::To2, Some(&token), 64, b"right", NOW).await, Err(SessionError::Ended)));
+        assert!(matches!(
+            records.load(Protocol::To2, Some(&token), 64, b"right", NOW).await,
+            Err(SessionError::Ended)
+        ));
     }
 }
 
@@ -105,7 +120,7 @@ async fn wrong_tokens_lead_nowhere() {
             assert!(matches!(loaded, Err(SessionError::InvalidToken)), "{wrong:?}");
         }
         records.remove(Protocol::Di, &token).await.unwrap();
-        assert_eq!(records.len().await.unwrap(), 1);
+        assert_eq!(records.count().await.unwrap(), 1);
     }
 }
 
@@ -114,15 +129,23 @@ async fn silence_and_age_end_a_session() {
     let settings = RecordSettings { idle_seconds: 900, total_seconds: 2000, ..RecordSettings::default() };
     for (records, _database) in places(settings).await {
         let token = begin(&records, b"hello", true, NOW).await.unwrap();
-        live(&records, &token, 68, b"1", NOW + 899).await.advance(next(b"s"), 69, b"", true, NOW + 899).await.unwrap();
-        live(&records, &token, 68, b"2", NOW + 1798).await.advance(next(b"s"), 69, b"", true, NOW + 1798).await.unwrap();
+        live(&records, &token, 68, b"1", NOW + 899)
+            .await
+            .advance(next(b"s"), 69, b"", true, NOW + 899)
+            .await
+            .unwrap();
+        live(&records, &token, 68, b"2", NOW + 1798)
+            .await
+            .advance(next(b"s"), 69, b"", true, NOW + 1798)
+            .await
+            .unwrap();
         let old = records.load(Protocol::To2, Some(&token), 68, b"3", NOW + 2000).await;
         assert!(matches!(old, Err(SessionError::InvalidToken)));
         let silent = begin(&records, b"hello", true, NOW + 2000).await.unwrap();
         let gone = records.load(Protocol::To2, Some(&silent), 68, b"1", NOW + 2900).await;
         assert!(matches!(gone, Err(SessionError::InvalidToken)));
         records.sweep(NOW + 2900).await.unwrap();
-        assert_eq!(records.len().await.unwrap(), 0);
+        assert_eq!(records.count().await.unwrap(), 0);
     }
 }
 
@@ -136,7 +159,7 @@ async fn a_flood_of_hellos_displaces_only_hellos() {
             begin(&records, b"flood", false, NOW + 2 + round).await.unwrap();
             records.sweep(NOW + 12).await.unwrap();
         }
-        assert_eq!(records.len().await.unwrap(), 3);
+        assert_eq!(records.count().await.unwrap(), 3);
         live(&records, &proven, 68, b"", NOW + 20).await;
         assert!(records.load(Protocol::To2, Some(&oldest), 62, b"", NOW + 20).await.is_err());
     }
@@ -154,7 +177,7 @@ async fn memory_refuses_when_all_are_proven_and_is_bounded_in_bytes() {
     for _ in 0..100 {
         begin(&records, b"hello", false, NOW).await.unwrap();
     }
-    assert!(records.len().await.unwrap() < 13);
+    assert!(records.count().await.unwrap() < 13);
     let token = begin(&records, b"hello", false, NOW).await.unwrap();
     let session = live(&records, &token, 64, b"big", NOW).await;
     assert!(matches!(session.advance(next(&[0; 5000]), 65, b"", true, NOW).await, Err(SessionError::Full)));
@@ -164,7 +187,9 @@ async fn memory_refuses_when_all_are_proven_and_is_bounded_in_bytes() {
 #[tokio::test]
 async fn another_key_does_not_open_a_row() {
     let database = TestDatabase::sqlite::<SharedMigrator>().await;
-    let open = |byte| Records::database(database.connection().clone(), &SealingKey::new([byte; 32]), RecordSettings::default());
+    let open = |byte| {
+        Records::database(database.connection().clone(), &SealingKey::new([byte; 32]), RecordSettings::default())
+    };
     let token = begin(&open(1), b"hello", false, NOW).await.unwrap();
     assert!(open(2).load(Protocol::To2, Some(&token), 62, b"", NOW).await.is_err());
     assert_eq!(live(&open(1), &token, 62, b"", NOW).await.state(), b"one");

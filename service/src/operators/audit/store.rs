@@ -63,7 +63,11 @@ where
         hash: Set(hash.clone()),
     };
     row::Entity::insert(row).exec_without_returning(&transaction).await?;
-    let keep = Query::update().table(name("audit_head")).value(name("hash"), hash).and_where(Expr::col(name("id")).eq(1)).take();
+    let keep = Query::update()
+        .table(name("audit_head"))
+        .value(name("hash"), hash)
+        .and_where(Expr::col(name("id")).eq(1))
+        .take();
     transaction.execute(&keep).await?;
     transaction.commit().await
 }
