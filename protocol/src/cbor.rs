@@ -39,11 +39,7 @@ pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, Error> {
     check(bytes)?;
     let mut reader = Reader { rest: bytes };
     let value = T::decode_from(&mut reader)?;
-    if reader.rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(Error::Malformed("trailing bytes"))
-    }
+    if reader.rest.is_empty() { Ok(value) } else { Err(Error::Malformed("trailing bytes")) }
 }
 
 /// Encodes one value in deterministic form.
@@ -60,11 +56,7 @@ pub fn encode<T: Encode + ?Sized>(value: &T) -> Vec<u8> {
 pub fn check(bytes: &[u8]) -> Result<(), Error> {
     let mut reader = Reader { rest: bytes };
     skip(&mut reader, MAX_DEPTH)?;
-    if reader.rest.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Malformed("trailing bytes"))
-    }
+    if reader.rest.is_empty() { Ok(()) } else { Err(Error::Malformed("trailing bytes")) }
 }
 
 fn skip(reader: &mut Reader<'_>, depth: usize) -> Result<(), Error> {
@@ -93,11 +85,9 @@ fn skip(reader: &mut Reader<'_>, depth: usize) -> Result<(), Error> {
             Ok(())
         }
         Header::Tag(_) => skip(reader, inner()?),
-        Header::Bytes(None)
-        | Header::Text(None)
-        | Header::Array(None)
-        | Header::Map(None)
-        | Header::Break => Err(Error::Malformed("indefinite length")),
+        Header::Bytes(None) | Header::Text(None) | Header::Array(None) | Header::Map(None) | Header::Break => {
+            Err(Error::Malformed("indefinite length"))
+        }
         Header::Float(_) => Err(Error::Malformed("floating point number")),
         Header::Simple(_) => Err(Error::Malformed("unknown simple value")),
     }
@@ -174,10 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(Error::Malformed("truncated"))?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Error::Malformed("truncated"))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -188,11 +175,7 @@ impl<'a> Reader<'a> {
 
     /// Each element takes a byte at least, so a longer count is a lie that must not cost a loop.
     fn plausible(&self, length: usize) -> Result<(), Error> {
-        if length > self.rest.len() {
-            Err(Error::Malformed("truncated"))
-        } else {
-            Ok(())
-        }
+        if length > self.rest.len() { Err(Error::Malformed("truncated")) } else { Ok(()) }
     }
 
     /// The kind of the next item, without reading it.
@@ -215,11 +198,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Malformed`] for another type or another length.
     pub fn array(&mut self, length: usize) -> Result<(), Error> {
-        if self.array_length()? == length {
-            Ok(())
-        } else {
-            Err(Error::Malformed("wrong number of elements"))
-        }
+        if self.array_length()? == length { Ok(()) } else { Err(Error::Malformed("wrong number of elements")) }
     }
 
     /// Reads the head of an array and gives its length in elements.

@@ -29,16 +29,8 @@ pub struct DeviceCredential {
 
 impl Encode for DeviceCredential {
     fn encode_into(&self, writer: &mut Writer) {
-        writer
-            .array(7)
-            .bool(self.active)
-            .value(&PROTOCOL_VERSION)
-            .bytes(&self.hmac_secret);
-        writer
-            .text(&self.device_info)
-            .value(&self.guid)
-            .value(&self.rv_info)
-            .value(&self.public_key_hash);
+        writer.array(7).bool(self.active).value(&PROTOCOL_VERSION).bytes(&self.hmac_secret);
+        writer.text(&self.device_info).value(&self.guid).value(&self.rv_info).value(&self.public_key_hash);
     }
 }
 

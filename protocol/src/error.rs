@@ -170,9 +170,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Malformed(_) => ErrorCode::MessageBody,
-            Self::Rejected(_) | Self::OutOfSequence { .. } | Self::Unsupported(_) => {
-                ErrorCode::InvalidMessage
-            }
+            Self::Rejected(_) | Self::OutOfSequence { .. } | Self::Unsupported(_) => ErrorCode::InvalidMessage,
             Self::InvalidToken(_) => ErrorCode::InvalidToken,
             Self::Voucher(_) => ErrorCode::InvalidVoucher,
             Self::OwnerSignature => ErrorCode::InvalidOwnerSignBody,

@@ -68,11 +68,7 @@ impl FromStr for Guid {
             let mut digit = || digits.next().and_then(|c| c.to_digit(16)).ok_or_else(wrong);
             *byte = u8::try_from(digit()? * 16 + digit()?).map_err(|_| wrong())?;
         }
-        if digits.next().is_some() {
-            Err(wrong())
-        } else {
-            Ok(Self(bytes))
-        }
+        if digits.next().is_some() { Err(wrong()) } else { Ok(Self(bytes)) }
     }
 }
 
@@ -84,11 +80,7 @@ impl Encode for Guid {
 
 impl Decode for Guid {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader
-            .bytes()?
-            .try_into()
-            .map(Self)
-            .map_err(|_| Error::Malformed("a GUID has 16 bytes"))
+        reader.bytes()?.try_into().map(Self).map_err(|_| Error::Malformed("a GUID has 16 bytes"))
     }
 }
 

@@ -31,11 +31,7 @@ pub enum HmacType {
 impl HashType {
     /// The strength that goes with a pair of device key and owner key: the greater of both.
     pub fn for_keys(device: KeyType, owner: KeyType) -> Self {
-        if device == KeyType::P384 || owner == KeyType::P384 {
-            Self::Sha384
-        } else {
-            Self::Sha256
-        }
+        if device == KeyType::P384 || owner == KeyType::P384 { Self::Sha384 } else { Self::Sha256 }
     }
 
     fn number(self) -> i64 {
@@ -140,8 +136,7 @@ impl Hmac {
     /// [`Error::Internal`] if the secret cannot be used as a key.
     pub fn of(hmac_type: HmacType, secret: &[u8], parts: &[&[u8]]) -> Result<Self, Error> {
         fn code<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
-            let mut mac =
-                <M as KeyInit>::new_from_slice(secret).map_err(|_| Error::Internal("HMAC secret"))?;
+            let mut mac = <M as KeyInit>::new_from_slice(secret).map_err(|_| Error::Internal("HMAC secret"))?;
             for part in parts {
                 mac.update(part);
             }
@@ -178,19 +173,13 @@ macro_rules! wire {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:?}:", self.$field)?;
-                self.digest
-                    .iter()
-                    .take(4)
-                    .try_for_each(|byte| write!(f, "{byte:02x}"))
+                self.digest.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
             }
         }
 
         impl Encode for $name {
             fn encode_into(&self, writer: &mut Writer) {
-                writer
-                    .array(2)
-                    .integer(self.$field.number())
-                    .bytes(&self.digest);
+                writer.array(2).integer(self.$field.number()).bytes(&self.digest);
             }
         }
 

@@ -35,10 +35,7 @@ impl PublicKeyType {
 
     /// The number on the wire.
     pub fn number(self) -> u64 {
-        Self::ALL
-            .iter()
-            .find(|(known, _)| *known == self)
-            .map_or(0, |(_, number)| *number)
+        Self::ALL.iter().find(|(known, _)| *known == self).map_or(0, |(_, number)| *number)
     }
 
     /// The type with this number.
@@ -148,16 +145,9 @@ impl PublicKey {
     fn build(key: &VerifyingKey, encoding: PublicKeyEncoding, body: impl FnOnce(&mut Writer)) -> Self {
         let key_type = PublicKeyType::from(key.key_type());
         let mut writer = Writer::default();
-        writer
-            .array(3)
-            .unsigned(key_type.number())
-            .unsigned(encoding.number());
+        writer.array(3).unsigned(key_type.number()).unsigned(encoding.number());
         body(&mut writer);
-        Self {
-            key_type,
-            encoding,
-            encoded: writer.into_bytes(),
-        }
+        Self { key_type, encoding, encoded: writer.into_bytes() }
     }
 
     /// `pkType`.
@@ -180,10 +170,8 @@ impl PublicKey {
     /// # Errors
     /// [`Error::Malformed`] when the body does not decode, [`Error::Unsupported`] for a type without support (RSA).
     pub fn verifying_key(&self) -> Result<VerifyingKey, Error> {
-        let key_type = self
-            .key_type
-            .key_type()
-            .ok_or(Error::Unsupported("RSA public keys are not supported yet"))?;
+        let key_type =
+            self.key_type.key_type().ok_or(Error::Unsupported("RSA public keys are not supported yet"))?;
         let mut reader = Reader::new(&self.encoded)?;
         reader.array(3)?;
         reader.unsigned()?;
@@ -236,9 +224,7 @@ fn cose_coordinates(reader: &mut Reader<'_>, key_type: KeyType) -> Result<Verify
     let mut place = |offset: usize, coordinate: &[u8]| -> Result<(), Error> {
         let zeros = coordinate.iter().take_while(|byte| **byte == 0).count();
         let digits = &coordinate[zeros..];
-        let start = (offset + length)
-            .checked_sub(digits.len())
-            .filter(|start| *start >= offset);
+        let start = (offset + length).checked_sub(digits.len()).filter(|start| *start >= offset);
         let start = start.ok_or(Error::Malformed("coordinate too long"))?;
         point[start..offset + length].copy_from_slice(digits);
         Ok(())
@@ -259,11 +245,7 @@ fn cose_coordinates(reader: &mut Reader<'_>, key_type: KeyType) -> Result<Verify
             }
         }
     }
-    if x && y {
-        VerifyingKey::from_point(key_type, &point)
-    } else {
-        Err(Error::Malformed("coordinate missing"))
-    }
+    if x && y { VerifyingKey::from_point(key_type, &point) } else { Err(Error::Malformed("coordinate missing")) }
 }
 
 impl fmt::Debug for PublicKey {
@@ -292,11 +274,7 @@ impl Decode for PublicKey {
             (PublicKeyEncoding::Crypto, _) => true,
         };
         if fits {
-            Ok(Self {
-                key_type,
-                encoding,
-                encoded: encoded.to_vec(),
-            })
+            Ok(Self { key_type, encoding, encoded: encoded.to_vec() })
         } else {
             Err(Error::Malformed("public key body of the wrong kind"))
         }

@@ -17,6 +17,7 @@ use fdo_protocol::{
 use support::World;
 
 /// Every owner state passes through its stored form, as it does between two requests.
+#[allow(clippy::needless_pass_by_value)] // the state is gone once it is stored
 fn stored<T: fdo_protocol::cbor::Encode + fdo_protocol::cbor::Decode>(state: T) -> T {
     decode(&encode(&state)).unwrap()
 }

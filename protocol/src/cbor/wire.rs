@@ -29,10 +29,7 @@ impl<T: Decode> Encoded<T> {
     /// # Errors
     /// As [`decode`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Ok(Self {
-            value: decode(bytes)?,
-            bytes: bytes.to_vec(),
-        })
+        Ok(Self { value: decode(bytes)?, bytes: bytes.to_vec() })
     }
 }
 
@@ -225,11 +222,7 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<T: Decode> Decode for Option<T> {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        if reader.null() {
-            Ok(None)
-        } else {
-            T::decode_from(reader).map(Some)
-        }
+        if reader.null() { Ok(None) } else { T::decode_from(reader).map(Some) }
     }
 }
 

@@ -24,11 +24,7 @@ pub struct EatPayload {
 impl EatPayload {
     /// Claims of the device with this GUID.
     pub fn new(nonce: &[u8; 16], guid: &Guid, key_exchange: Option<Vec<u8>>) -> Self {
-        Self {
-            nonce: nonce.to_vec(),
-            ueid: guid.ueid().to_vec(),
-            key_exchange,
-        }
+        Self { nonce: nonce.to_vec(), ueid: guid.ueid().to_vec(), key_exchange }
     }
 
     /// Signs the claims with the device's attestation key.
@@ -61,9 +57,7 @@ impl VerifiedEat {
             return Err(Error::Rejected("the token names another device"));
         }
         token.verify(key, &[])?;
-        Ok(Self {
-            key_exchange: claims.key_exchange,
-        })
+        Ok(Self { key_exchange: claims.key_exchange })
     }
 
     /// xBKeyExchange.
@@ -71,20 +65,14 @@ impl VerifiedEat {
     /// # Errors
     /// [`Error::Malformed`] when the claim is absent.
     pub fn key_exchange(&self) -> Result<&[u8], Error> {
-        self.key_exchange
-            .as_deref()
-            .ok_or(Error::Malformed("the key exchange is missing"))
+        self.key_exchange.as_deref().ok_or(Error::Malformed("the key exchange is missing"))
     }
 }
 
 impl Encode for EatPayload {
     fn encode_into(&self, writer: &mut Writer) {
         writer.map(if self.key_exchange.is_some() { 3 } else { 2 });
-        writer
-            .integer(NONCE)
-            .bytes(&self.nonce)
-            .integer(UEID)
-            .bytes(&self.ueid);
+        writer.integer(NONCE).bytes(&self.nonce).integer(UEID).bytes(&self.ueid);
         if let Some(key_exchange) = &self.key_exchange {
             writer.integer(FDO).array(1).bytes(key_exchange);
         }
@@ -115,11 +103,7 @@ impl Decode for EatPayload {
             }
         }
         match (nonce, ueid) {
-            (Some(nonce), Some(ueid)) => Ok(Self {
-                nonce,
-                ueid,
-                key_exchange,
-            }),
+            (Some(nonce), Some(ueid)) => Ok(Self { nonce, ueid, key_exchange }),
             _ => Err(Error::Malformed("a claim is missing")),
         }
     }

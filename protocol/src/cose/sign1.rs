@@ -57,10 +57,7 @@ impl Sign1 {
             .payload(payload)
             .try_create_signature(aad, |message| key.sign(message))?
             .build();
-        let encoded = object
-            .clone()
-            .to_tagged_vec()
-            .map_err(|_| Error::Internal("COSE encoding"))?;
+        let encoded = object.clone().to_tagged_vec().map_err(|_| Error::Internal("COSE encoding"))?;
         Ok(Self { object, encoded })
     }
 
@@ -74,10 +71,7 @@ impl Sign1 {
         if object.payload.is_none() {
             return Err(Error::Malformed("a COSE_Sign1 without payload"));
         }
-        Ok(Self {
-            object,
-            encoded: bytes.to_vec(),
-        })
+        Ok(Self { object, encoded: bytes.to_vec() })
     }
 
     /// The exact bytes of the object, its tag included.
@@ -92,12 +86,7 @@ impl Sign1 {
 
     /// The encoded item under a label of the unprotected header, which no signature covers.
     pub fn unprotected(&self, label: i64) -> Option<Vec<u8>> {
-        let (_, value) = self
-            .object
-            .unprotected
-            .rest
-            .iter()
-            .find(|(known, _)| *known == Label::Int(label))?;
+        let (_, value) = self.object.unprotected.rest.iter().find(|(known, _)| *known == Label::Int(label))?;
         encode_value(value)
     }
 
@@ -128,8 +117,7 @@ impl Sign1 {
         if signature.len() + 1 == 2 * length {
             return verify_short(key, &message, signature, length).map(|()| self.unverified_payload());
         }
-        key.verify(&message, signature)
-            .map(|()| self.unverified_payload())
+        key.verify(&message, signature).map(|()| self.unverified_payload())
     }
 
     /// Verifies and decodes the payload.

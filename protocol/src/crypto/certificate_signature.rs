@@ -41,10 +41,7 @@ pub fn verify_certificate_signature(
         CertificateAlgorithm::RsaPkcs1Sha512 => 512,
     };
     let spki = SubjectPublicKeyInfoRef::from_der(issuer_spki).map_err(|_| Error::Rejected("issuer's key"))?;
-    let key = spki
-        .subject_public_key
-        .as_bytes()
-        .ok_or(Error::Rejected("issuer's key"))?;
+    let key = spki.subject_public_key.as_bytes().ok_or(Error::Rejected("issuer's key"))?;
     if backend::verify_rsa_pkcs1(bits, key, message, signature)? {
         Ok(())
     } else {
@@ -74,8 +71,7 @@ fn prehashed_p384(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> Resul
     let wrong = |_| Error::Rejected("the signature does not verify");
     let signature = p384::ecdsa::Signature::from_der(signature).map_err(wrong)?;
     let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key.point()).map_err(wrong)?;
-    key.verify_prehash(&sha2::Sha256::digest(message), &signature)
-        .map_err(wrong)
+    key.verify_prehash(&sha2::Sha256::digest(message), &signature).map_err(wrong)
 }
 
 fn prehashed_p256(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> Result<(), Error> {
@@ -84,6 +80,5 @@ fn prehashed_p256(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> Resul
     let wrong = |_| Error::Rejected("the signature does not verify");
     let signature = p256::ecdsa::Signature::from_der(signature).map_err(wrong)?;
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key.point()).map_err(wrong)?;
-    key.verify_prehash(&sha2::Sha384::digest(message), &signature)
-        .map_err(wrong)
+    key.verify_prehash(&sha2::Sha384::digest(message), &signature).map_err(wrong)
 }

@@ -111,11 +111,7 @@ impl VerifyingKey {
         spki: spki::Result<spki::der::Document>,
     ) -> Result<Self, Error> {
         let spki = spki.map_err(|_| Error::Internal("public key encoding"))?;
-        Ok(Self {
-            key_type,
-            point: point.to_vec(),
-            spki: spki.into_vec(),
-        })
+        Ok(Self { key_type, point: point.to_vec(), spki: spki.into_vec() })
     }
 
     /// Its curve.
@@ -152,14 +148,8 @@ impl VerifyingKey {
     pub fn verify_der(&self, message: &[u8], signature: &[u8]) -> Result<(), Error> {
         let broken = |_| Error::Rejected("the signature is not in DER");
         let fixed = match self.key_type {
-            KeyType::P256 => p256::ecdsa::Signature::from_der(signature)
-                .map_err(broken)?
-                .to_bytes()
-                .to_vec(),
-            KeyType::P384 => p384::ecdsa::Signature::from_der(signature)
-                .map_err(broken)?
-                .to_bytes()
-                .to_vec(),
+            KeyType::P256 => p256::ecdsa::Signature::from_der(signature).map_err(broken)?.to_bytes().to_vec(),
+            KeyType::P384 => p384::ecdsa::Signature::from_der(signature).map_err(broken)?.to_bytes().to_vec(),
         };
         self.verify(message, &fixed)
     }
@@ -180,11 +170,7 @@ impl Decode for VerifyingKey {
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.key_type)?;
-        self.point
-            .iter()
-            .skip(1)
-            .take(8)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.point.iter().skip(1).take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -210,11 +196,7 @@ impl SigningKey {
         let point = backend::Ephemeral::from_scalar(key_type, &scalar)?.point()?;
         let verifying = VerifyingKey::from_point(key_type, &point)?;
         let signer = Arc::new(backend::Signer::new(key_type, &scalar, &point)?);
-        Ok(Self {
-            scalar: Arc::new(scalar),
-            verifying,
-            signer,
-        })
+        Ok(Self { scalar: Arc::new(scalar), verifying, signer })
     }
 
     /// Reads PKCS#8 or SEC 1 in DER.
@@ -227,12 +209,9 @@ impl SigningKey {
         {
             return Self::from_scalar(KeyType::P256, Zeroizing::new(key.to_bytes().to_vec()));
         }
-        match p384::SecretKey::from_pkcs8_der(der).or_else(|_| p384::SecretKey::from_der(der).map_err(|_| ()))
-        {
+        match p384::SecretKey::from_pkcs8_der(der).or_else(|_| p384::SecretKey::from_der(der).map_err(|_| ())) {
             Ok(key) => Self::from_scalar(KeyType::P384, Zeroizing::new(key.to_bytes().to_vec())),
-            Err(()) => Err(Error::Unsupported(
-                "private key: P-256 and P-384 in PKCS#8 or SEC 1 are",
-            )),
+            Err(()) => Err(Error::Unsupported("private key: P-256 and P-384 in PKCS#8 or SEC 1 are")),
         }
     }
 
@@ -241,17 +220,14 @@ impl SigningKey {
     /// # Errors
     /// [`Error::Unsupported`] unless there is a P-256 or P-384 key.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let missing =
-            || Error::Unsupported("private key: the file holds no PEM block of a P-256 or P-384 key");
+        let missing = || Error::Unsupported("private key: the file holds no PEM block of a P-256 or P-384 key");
         let start = ["-----BEGIN PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----"]
             .iter()
             .filter_map(|label| pem.find(label))
             .min()
             .ok_or_else(missing)?;
         let end = pem[start..].find("-----END").and_then(|end| {
-            pem[start + end..]
-                .find('\n')
-                .map_or(Some(pem.len()), |line| Some(start + end + line + 1))
+            pem[start + end..].find('\n').map_or(Some(pem.len()), |line| Some(start + end + line + 1))
         });
         let block = &pem[start..end.ok_or_else(missing)?];
         let (_, der) = pem_rfc7468::decode_vec(block.as_bytes()).map_err(|_| missing())?;
@@ -314,16 +290,12 @@ impl SigningKey {
         let fixed = self.sign(message)?;
         let failed = |_| Error::Internal("signature encoding");
         Ok(match self.key_type() {
-            KeyType::P256 => p256::ecdsa::Signature::from_slice(&fixed)
-                .map_err(failed)?
-                .to_der()
-                .as_bytes()
-                .to_vec(),
-            KeyType::P384 => p384::ecdsa::Signature::from_slice(&fixed)
-                .map_err(failed)?
-                .to_der()
-                .as_bytes()
-                .to_vec(),
+            KeyType::P256 => {
+                p256::ecdsa::Signature::from_slice(&fixed).map_err(failed)?.to_der().as_bytes().to_vec()
+            }
+            KeyType::P384 => {
+                p384::ecdsa::Signature::from_slice(&fixed).map_err(failed)?.to_der().as_bytes().to_vec()
+            }
         })
     }
 }

@@ -11,12 +11,7 @@ use crate::messages::{Outbound, PROTOCOL_VERSION};
 
 /// Begins (`-> 10`).
 pub fn begin(info: DeviceMfgInfo) -> (Outbound, ExpectSetCredentials) {
-    (
-        Outbound::plain(&AppStart {
-            mfg_info: Wrapped::new(info),
-        }),
-        ExpectSetCredentials(()),
-    )
+    (Outbound::plain(&AppStart { mfg_info: Wrapped::new(info) }), ExpectSetCredentials(()))
 }
 
 /// Waits for 11.

@@ -22,14 +22,8 @@ pub fn app_start(body: &[u8]) -> Result<DeviceMfgInfo, Error> {
     if info.serial_number.is_empty() {
         return Err(Error::Rejected("the serial number is empty"));
     }
-    printable(
-        &info.serial_number,
-        "the serial number is not printable or longer than 255 bytes",
-    )?;
-    printable(
-        &info.device_info,
-        "the device information is not printable or longer than 255 bytes",
-    )?;
+    printable(&info.serial_number, "the serial number is not printable or longer than 255 bytes")?;
+    printable(&info.device_info, "the device information is not printable or longer than 255 bytes")?;
     Ok(info)
 }
 
@@ -67,16 +61,8 @@ pub fn set_credentials(credentials: Credentials) -> Result<(Outbound, ExpectSetH
         cert_chain_hash,
     ));
     let certificates = credentials.certificates.into_iter().map(ByteString).collect();
-    let reply = Outbound::plain(&SetCredentials {
-        ov_header: ov_header.clone(),
-    });
-    Ok((
-        reply,
-        ExpectSetHmac {
-            ov_header,
-            certificates,
-        },
-    ))
+    let reply = Outbound::plain(&SetCredentials { ov_header: ov_header.clone() });
+    Ok((reply, ExpectSetHmac { ov_header, certificates }))
 }
 
 /// Waits for 12.
@@ -85,10 +71,7 @@ pub struct ExpectSetHmac {
     ov_header: Wrapped<OvHeader>,
     certificates: Vec<ByteString>,
 }
-cbor_array!(ExpectSetHmac {
-    ov_header,
-    certificates
-});
+cbor_array!(ExpectSetHmac { ov_header, certificates });
 
 impl ExpectSetHmac {
     /// The GUID that the device was given.
@@ -102,14 +85,7 @@ impl ExpectSetHmac {
     /// [`Error::Malformed`] when the HMAC does not decode.
     pub fn set_hmac(self, body: &[u8]) -> Result<(Voucher, Outbound), Error> {
         let SetHmac { hmac } = cbor::decode(body)?;
-        let certificates = self
-            .certificates
-            .into_iter()
-            .map(|certificate| certificate.0)
-            .collect();
-        Ok((
-            Voucher::new(self.ov_header, hmac, certificates),
-            Outbound::plain(&DiDone {}),
-        ))
+        let certificates = self.certificates.into_iter().map(|certificate| certificate.0).collect();
+        Ok((Voucher::new(self.ov_header, hmac, certificates), Outbound::plain(&DiDone {})))
     }
 }

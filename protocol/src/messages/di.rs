@@ -33,14 +33,8 @@ pub struct DeviceMfgInfo {
 
 impl Encode for DeviceMfgInfo {
     fn encode_into(&self, writer: &mut Writer) {
-        writer
-            .array(5)
-            .unsigned(self.key_type.number())
-            .unsigned(self.key_encoding.number());
-        writer
-            .text(&self.serial_number)
-            .text(&self.device_info)
-            .value(&self.csr);
+        writer.array(5).unsigned(self.key_type.number()).unsigned(self.key_encoding.number());
+        writer.text(&self.serial_number).text(&self.device_info).value(&self.csr);
     }
 }
 
@@ -59,9 +53,7 @@ impl Decode for DeviceMfgInfo {
             csr: if reader.kind() == Kind::Bytes {
                 ByteString::decode_from(reader)?
             } else {
-                return Err(Error::Unsupported(
-                    "a certificate chain in place of a certification request",
-                ));
+                return Err(Error::Unsupported("a certificate chain in place of a certification request"));
             },
         };
         for _ in 5..length {

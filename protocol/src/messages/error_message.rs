@@ -46,11 +46,7 @@ impl fmt::Display for ErrorMessage {
 
 impl Encode for ErrorMessage {
     fn encode_into(&self, writer: &mut Writer) {
-        writer
-            .array(5)
-            .value(&self.code)
-            .value(&self.previous)
-            .text(&self.text);
+        writer.array(5).value(&self.code).value(&self.previous).text(&self.text);
         writer.value(&self.timestamp).value(&self.correlation);
     }
 }
@@ -88,9 +84,7 @@ fn correlation(reader: &mut Reader<'_>) -> Result<Option<u64>, Error> {
             reader.tag()?;
             let digits = reader.bytes()?;
             let low = &digits[digits.len().saturating_sub(8)..];
-            Ok(Some(
-                low.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
-            ))
+            Ok(Some(low.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))))
         }
         _ => {
             reader.raw()?;

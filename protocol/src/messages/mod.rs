@@ -106,10 +106,7 @@ message_types! {
 impl MessageType {
     /// Whether it opens a protocol and so comes without a session token.
     pub fn is_first(self) -> bool {
-        matches!(
-            self,
-            Self::AppStart | Self::To0Hello | Self::HelloRv | Self::HelloDevice
-        )
+        matches!(self, Self::AppStart | Self::To0Hello | Self::HelloRv | Self::HelloDevice)
     }
 }
 
@@ -137,10 +134,7 @@ pub struct Outbound {
 impl Outbound {
     /// A message that travels as it is.
     pub fn plain<T: Message>(message: &T) -> Self {
-        Self {
-            message_type: T::TYPE,
-            body: crate::cbor::encode(message),
-        }
+        Self { message_type: T::TYPE, body: crate::cbor::encode(message) }
     }
 }
 
@@ -184,9 +178,5 @@ pub(crate) use signed_message;
 
 /// Text from a peer that becomes part of a record: printable and at most 255 bytes.
 pub(crate) fn printable(text: &str, what: &'static str) -> Result<(), Error> {
-    if text.len() <= 255 && !text.chars().any(char::is_control) {
-        Ok(())
-    } else {
-        Err(Error::Rejected(what))
-    }
+    if text.len() <= 255 && !text.chars().any(char::is_control) { Ok(()) } else { Err(Error::Rejected(what)) }
 }

@@ -16,10 +16,7 @@ pub struct SigInfo {
 impl SigInfo {
     /// That of a device key on this curve.
     pub fn for_key(key_type: KeyType) -> Self {
-        Self {
-            sg_type: key_type.cose_algorithm(),
-            info: ByteString::default(),
-        }
+        Self { sg_type: key_type.cose_algorithm(), info: ByteString::default() }
     }
 
     /// Refuses what no device of FDO 1.1 without EPID says.
@@ -44,9 +41,6 @@ impl Encode for SigInfo {
 impl Decode for SigInfo {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
         reader.array(2)?;
-        Ok(Self {
-            sg_type: reader.integer()?,
-            info: ByteString::decode_from(reader)?,
-        })
+        Ok(Self { sg_type: reader.integer()?, info: ByteString::decode_from(reader)? })
     }
 }

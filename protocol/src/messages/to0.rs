@@ -41,11 +41,7 @@ pub struct To0d {
     /// The nonce of 21.
     pub nonce: NonceTo0Sign,
 }
-cbor_array!(To0d {
-    voucher,
-    wait_seconds,
-    nonce
-});
+cbor_array!(To0d { voucher, wait_seconds, nonce });
 
 /// The payload of to1d.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +51,7 @@ pub struct To1dBlob {
     /// Binds it to the to0d that it came with.
     pub to0d_hash: Hash,
 }
-cbor_array!(To1dBlob {
-    rv_to2_addr,
-    to0d_hash
-});
+cbor_array!(To1dBlob { rv_to2_addr, to0d_hash });
 
 /// 23: registered.
 #[derive(Debug, Clone, PartialEq, Eq)]

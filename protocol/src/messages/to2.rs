@@ -35,14 +35,7 @@ pub struct HelloDevice {
     /// How it signs.
     pub e_a_sig_info: SigInfo,
 }
-cbor_array!(HelloDevice {
-    max_device_message_size,
-    guid,
-    nonce,
-    kex_suite_name,
-    cipher_suite,
-    e_a_sig_info
-});
+cbor_array!(HelloDevice { max_device_message_size, guid, nonce, kex_suite_name, cipher_suite, e_a_sig_info });
 
 signed_message! {
     /// 61: the voucher's header and the owner's part of the key exchange, signed by the owner.
@@ -120,12 +113,7 @@ pub struct SetupDevicePayload {
     /// The owner's key of the next voucher.
     pub owner2_key: PublicKey,
 }
-cbor_array!(SetupDevicePayload {
-    rv_info,
-    guid,
-    nonce,
-    owner2_key
-});
+cbor_array!(SetupDevicePayload { rv_info, guid, nonce, owner2_key });
 
 /// 66: the device takes its new credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,10 +123,7 @@ pub struct DeviceServiceInfoReady {
     /// The largest service info that it can take, in bytes; null is 1300.
     pub max_owner_service_info_size: Option<u16>,
 }
-cbor_array!(DeviceServiceInfoReady {
-    replacement_hmac,
-    max_owner_service_info_size
-});
+cbor_array!(DeviceServiceInfoReady { replacement_hmac, max_owner_service_info_size });
 
 /// 67: the owner is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,9 +131,7 @@ pub struct OwnerServiceInfoReady {
     /// The largest service info that it can take, in bytes; null is 1300.
     pub max_device_service_info_size: Option<u16>,
 }
-cbor_array!(OwnerServiceInfoReady {
-    max_device_service_info_size
-});
+cbor_array!(OwnerServiceInfoReady { max_device_service_info_size });
 
 /// 70: the device is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,21 +38,9 @@ impl ExpectHelloAck {
         if voucher.owner_key() != key.verifying_key() {
             return Err(VoucherFault::NotTheOwner.into());
         }
-        let to0d = Wrapped::new(To0d {
-            voucher: RawItem(voucher.bytes().to_vec()),
-            wait_seconds,
-            nonce,
-        });
+        let to0d = Wrapped::new(To0d { voucher: RawItem(voucher.bytes().to_vec()), wait_seconds, nonce });
         let to0d_hash = Hash::of(voucher.hash_type(), &[to0d.bytes()]);
-        let to1d = Sign1::sign(
-            cbor::encode(&To1dBlob {
-                rv_to2_addr,
-                to0d_hash,
-            }),
-            &[],
-            key,
-            &[],
-        )?;
+        let to1d = Sign1::sign(cbor::encode(&To1dBlob { rv_to2_addr, to0d_hash }), &[], key, &[])?;
         Ok((Outbound::plain(&OwnerSign { to0d, to1d }), ExpectAcceptOwner(())))
     }
 }

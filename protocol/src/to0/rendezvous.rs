@@ -19,10 +19,7 @@ use crate::voucher::{VerifiedVoucher, VerifyPolicy, Voucher};
 pub fn hello(body: &[u8], rng: &mut dyn CryptoRng) -> Result<(Outbound, ExpectOwnerSign), Error> {
     cbor::decode::<To0Hello>(body)?;
     let nonce = NonceTo0Sign::random(rng);
-    Ok((
-        Outbound::plain(&HelloAck { nonce: nonce.clone() }),
-        ExpectOwnerSign { nonce },
-    ))
+    Ok((Outbound::plain(&HelloAck { nonce: nonce.clone() }), ExpectOwnerSign { nonce }))
 }
 
 /// Waits for 22.
@@ -53,11 +50,7 @@ impl ExpectOwnerSign {
     /// [`Error::OwnerSignature`].
     pub fn owner_sign(self, body: &[u8], policy: &VerifyPolicy) -> Result<RegistrationRequest, Error> {
         let OwnerSign { to0d, to1d } = cbor::decode(body)?;
-        let To0d {
-            voucher,
-            wait_seconds,
-            nonce,
-        } = to0d.value().clone();
+        let To0d { voucher, wait_seconds, nonce } = to0d.value().clone();
         if nonce != self.nonce {
             return Err(Error::Rejected("the nonce is not the one that was sent"));
         }
@@ -70,14 +63,8 @@ impl ExpectOwnerSign {
             return Err(VoucherFault::NoEntries.into());
         }
         let voucher = voucher.verify(policy)?;
-        to1d.verify(voucher.owner_key(), &[])
-            .map_err(|_| Error::OwnerSignature)?;
-        Ok(RegistrationRequest {
-            voucher,
-            to1d,
-            rv_to2_addr: blob.rv_to2_addr,
-            wait_seconds,
-        })
+        to1d.verify(voucher.owner_key(), &[]).map_err(|_| Error::OwnerSignature)?;
+        Ok(RegistrationRequest { voucher, to1d, rv_to2_addr: blob.rv_to2_addr, wait_seconds })
     }
 }
 

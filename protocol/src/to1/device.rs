@@ -14,17 +14,8 @@ use crate::rendezvous_info::RvTo2Addr;
 /// Begins (`-> 30`).
 pub fn begin(guid: Guid, key_type: KeyType) -> (Outbound, ExpectHelloRvAck) {
     let e_a_sig_info = SigInfo::for_key(key_type);
-    let message = Outbound::plain(&HelloRv {
-        guid,
-        e_a_sig_info: e_a_sig_info.clone(),
-    });
-    (
-        message,
-        ExpectHelloRvAck {
-            guid,
-            sig_info: e_a_sig_info,
-        },
-    )
+    let message = Outbound::plain(&HelloRv { guid, e_a_sig_info: e_a_sig_info.clone() });
+    (message, ExpectHelloRvAck { guid, sig_info: e_a_sig_info })
 }
 
 /// Waits for 31.
@@ -72,9 +63,6 @@ impl ExpectRvRedirect {
     pub fn rv_redirect(self, body: &[u8]) -> Result<Redirect, Error> {
         let RvRedirect(to1d) = cbor::decode(body)?;
         let blob: To1dBlob = cbor::decode(to1d.unverified_payload())?;
-        Ok(Redirect {
-            to1d,
-            rv_to2_addr: blob.rv_to2_addr,
-        })
+        Ok(Redirect { to1d, rv_to2_addr: blob.rv_to2_addr })
     }
 }

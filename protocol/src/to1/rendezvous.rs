@@ -26,17 +26,8 @@ pub fn hello_rv(body: &[u8]) -> Result<HelloRv, Error> {
 pub fn hello_rv_ack(hello: &HelloRv, rng: &mut dyn CryptoRng) -> (Outbound, ExpectProveToRv) {
     let nonce = NonceTo1Proof::random(rng);
     let e_b_sig_info = hello.e_a_sig_info.clone();
-    let message = Outbound::plain(&HelloRvAck {
-        nonce: nonce.clone(),
-        e_b_sig_info,
-    });
-    (
-        message,
-        ExpectProveToRv {
-            guid: hello.guid,
-            nonce,
-        },
-    )
+    let message = Outbound::plain(&HelloRvAck { nonce: nonce.clone(), e_b_sig_info });
+    (message, ExpectProveToRv { guid: hello.guid, nonce })
 }
 
 /// Waits for 32.
@@ -78,19 +69,11 @@ impl UnverifiedProof {
     /// # Errors
     /// [`Error::Rejected`] when signature, nonce or GUID do not hold.
     pub fn verify(&self, device_key: &VerifyingKey) -> Result<VerifiedEat, Error> {
-        VerifiedEat::verify(
-            &self.token,
-            device_key,
-            self.state.nonce.as_bytes(),
-            &self.state.guid,
-        )
+        VerifiedEat::verify(&self.token, device_key, self.state.nonce.as_bytes(), &self.state.guid)
     }
 }
 
 /// Redirects the device (`-> 33`) with to1d exactly as it was registered.
 pub fn rv_redirect(_proof: &VerifiedEat, to1d: &[u8]) -> Outbound {
-    Outbound {
-        message_type: MessageType::RvRedirect,
-        body: to1d.to_vec(),
-    }
+    Outbound { message_type: MessageType::RvRedirect, body: to1d.to_vec() }
 }

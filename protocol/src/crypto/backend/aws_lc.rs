@@ -53,9 +53,7 @@ impl Signer {
 
 /// Whether r and s over the message are of the key with this uncompressed point.
 pub fn verify(key_type: KeyType, point: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    signature::UnparsedPublicKey::new(verification(key_type), point)
-        .verify(message, signature)
-        .is_ok()
+    signature::UnparsedPublicKey::new(verification(key_type), point).verify(message, signature).is_ok()
 }
 
 /// Whether an RSA PKCS#1 v1.5 signature verifies. `key` is an RSAPublicKey in DER.
@@ -66,9 +64,7 @@ pub fn verify_rsa_pkcs1(bits: u16, key: &[u8], message: &[u8], signature: &[u8])
         512 => &signature::RSA_PKCS1_2048_8192_SHA512,
         _ => return Err(Error::Unsupported("hash of an RSA signature")),
     };
-    Ok(signature::UnparsedPublicKey::new(algorithm, key)
-        .verify(message, signature)
-        .is_ok())
+    Ok(signature::UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok())
 }
 
 /// A key pair for one key exchange.
@@ -84,8 +80,8 @@ impl Ephemeral {
     }
 
     pub fn from_scalar(key_type: KeyType, scalar: &[u8]) -> Result<Self, Error> {
-        let key = PrivateKey::from_private_key(agreement(key_type), scalar)
-            .map_err(|_| Error::Internal("key pair"))?;
+        let key =
+            PrivateKey::from_private_key(agreement(key_type), scalar).map_err(|_| Error::Internal("key pair"))?;
         Ok(Self { key_type, key })
     }
 
@@ -96,21 +92,15 @@ impl Ephemeral {
 
     /// The uncompressed point.
     pub fn point(&self) -> Result<Vec<u8>, Error> {
-        let public = self
-            .key
-            .compute_public_key()
-            .map_err(|_| Error::Internal("key pair"))?;
+        let public = self.key.compute_public_key().map_err(|_| Error::Internal("key pair"))?;
         Ok(public.as_ref().to_vec())
     }
 
     /// The x coordinate of the shared point, in the length of the curve.
     pub fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let peer = UnparsedPublicKey::new(agreement(self.key_type), peer);
-        agreement::agree(
-            &self.key,
-            peer,
-            Error::Rejected("key exchange with a point off the curve"),
-            |shared| Ok(Zeroizing::new(shared.to_vec())),
-        )
+        agreement::agree(&self.key, peer, Error::Rejected("key exchange with a point off the curve"), |shared| {
+            Ok(Zeroizing::new(shared.to_vec()))
+        })
     }
 }

@@ -17,12 +17,8 @@ impl Signer {
     pub fn new(key_type: KeyType, scalar: &[u8], _point: &[u8]) -> Result<Self, Error> {
         let unusable = |_| Error::Internal("private key");
         match key_type {
-            KeyType::P256 => p256::ecdsa::SigningKey::from_slice(scalar)
-                .map(Self::P256)
-                .map_err(unusable),
-            KeyType::P384 => p384::ecdsa::SigningKey::from_slice(scalar)
-                .map(Self::P384)
-                .map_err(unusable),
+            KeyType::P256 => p256::ecdsa::SigningKey::from_slice(scalar).map(Self::P256).map_err(unusable),
+            KeyType::P384 => p384::ecdsa::SigningKey::from_slice(scalar).map(Self::P384).map_err(unusable),
         }
     }
 
@@ -85,12 +81,8 @@ impl Ephemeral {
     pub fn from_scalar(key_type: KeyType, scalar: &[u8]) -> Result<Self, Error> {
         let unusable = |_| Error::Internal("key pair");
         match key_type {
-            KeyType::P256 => p256::SecretKey::from_slice(scalar)
-                .map(Self::P256)
-                .map_err(unusable),
-            KeyType::P384 => p384::SecretKey::from_slice(scalar)
-                .map(Self::P384)
-                .map_err(unusable),
+            KeyType::P256 => p256::SecretKey::from_slice(scalar).map(Self::P256).map_err(unusable),
+            KeyType::P384 => p384::SecretKey::from_slice(scalar).map(Self::P384).map_err(unusable),
         }
     }
 
