@@ -1,0 +1,12 @@
+//! The rendezvous over real HTTP: every case that certification sends, and what a hostile peer would try.
+#![allow(clippy::unwrap_used)]
+
+mod carrier;
+mod chains;
+mod devices;
+mod operators;
+mod sessions;
+mod to0;
+mod to1;
+mod vouchers;
+mod world;
