@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The manufacturer: DI, IDevIDs, vouchers by serial number, buyers and their claims.
+//!
+//! Slices in import order: each uses only what stands above it.
+
+pub mod config;
+pub mod csv;
+pub mod db;
+pub mod report;
+pub mod serial;
+
+pub mod buyers;
+pub mod devices;
+pub mod keys;
+pub mod vouchers;
+
+pub mod allocations;
+pub mod initialization;
+
+pub mod claims;
+
+pub mod app;
+pub mod cli;
+mod error;
+mod routes;

@@ -1,0 +1,187 @@
+//! Puts the service together and starts its three listeners.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use fdo_service::database;
+use fdo_service::endpoint::{Endpoint, Limits};
+use fdo_service::host::clock::Clock;
+use fdo_service::host::health::Health;
+use fdo_service::host::metrics::Metrics;
+use fdo_service::host::random::Random;
+use fdo_service::host::{self, Host, Listener, tls};
+use fdo_service::operators::Operators;
+use fdo_service::sessions::{Records, SealingKey};
+use fdo_service::{host::data_dir, secret_file};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use crate::allocations::Allocations;
+use crate::buyers::Buyers;
+use crate::buyers::routes::Introduction;
+use crate::claims::{Claims, ClaimsParts};
+use crate::config::Config;
+use crate::db::Migrator;
+use crate::devices::Devices;
+use crate::initialization::{Initialization, Profile};
+use crate::keys::{Keys, Naming};
+use crate::routes;
+use crate::vouchers::Vouchers;
+
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// What the operators' routes are answered with.
+pub struct Desk {
+    pub operators: Operators,
+    pub health: Health,
+    pub metrics: Arc<Metrics>,
+    pub introduction: Arc<Introduction>,
+    pub keys: Arc<Keys>,
+    pub maker: String,
+    pub devices: Data<Devices>,
+    pub vouchers: Data<Vouchers>,
+    pub buyers: Data<Buyers>,
+    pub allocations: Data<Allocations>,
+    pub claims: Data<Claims>,
+}
+
+/// The running service, and what its operator is told once.
+pub struct Running {
+    listeners: host::Running,
+    sweeper: JoinHandle<()>,
+    /// The first operator token; only on first start.
+    pub operator_token: Option<Zeroizing<String>>,
+    /// The folder of the keys, when any was made just now.
+    pub new_keys: Option<PathBuf>,
+    pub identity_fingerprint: String,
+    pub claims_url: String,
+}
+
+impl Running {
+    /// The bound address of `device`, `operator` or `claims`.
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.address(name)
+    }
+
+    pub async fn stop(self) {
+        self.sweeper.abort();
+        self.listeners.stop().await;
+    }
+
+    /// Stops at once, as a crash would.
+    pub async fn kill(self) {
+        self.sweeper.abort();
+        self.listeners.kill().await;
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    pub async fn until_signal(self) {
+        self.listeners.until_signal().await;
+        self.sweeper.abort();
+    }
+}
+
+/// Starts the service.
+pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Random) -> anyhow::Result<Running> {
+    config.check()?;
+    data_dir::create(data_dir)?;
+    let db = database::connect(&config.database_url(data_dir)).await?;
+    database::migrate::<Migrator>(&db).await?;
+    let key_folder = data_dir.join("keys");
+    data_dir::create(&key_folder)?;
+    let sealing_file = key_folder.join("sealing.key");
+    let sealing = SealingKey::new(*secret_file::load_or_create_key(&sealing_file, &mut random.rng())?);
+    let naming = Naming { maker: &config.name, hosts: &config.claims.names };
+    let keys = Arc::new(Keys::load_or_create(&key_folder, naming, clock.now(), &mut random.rng())?);
+    let operators = Operators::new(db.clone(), clock.clone(), random.clone());
+    let operator_token = operators.bootstrap(data_dir).await?;
+    let records = if database::is_postgres(&db) {
+        Records::database(db.clone(), &sealing, config.sessions)
+    } else {
+        Records::memory(config.sessions)
+    };
+    let limits = Limits::new(&config.limits);
+    let metrics = Metrics::new();
+    let health = Health::new(db.clone());
+    let initialization = Initialization {
+        db: db.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        records: records.clone(),
+        keys: keys.clone(),
+        admission: config.admission,
+        rendezvous: config.rendezvous_info()?,
+        profile: Arc::new(Profile::new(&config.idevid, &config.name)?),
+    };
+    let claims = Data::new(Claims::new(ClaimsParts {
+        db: db.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        keys: keys.clone(),
+        maker: config.name.clone(),
+        limits: limits.clone(),
+        sealing,
+        older_key_auth: config.claims.older_key_auth,
+        serials_per_hour: config.claims.serials_per_hour,
+        misses_per_hour: config.claims.misses_per_hour,
+    }));
+    let introduction = Arc::new(Introduction {
+        identity_fingerprint: keys.identity_fingerprint(),
+        claims_url: config.claims_url(),
+    });
+    let desk = Arc::new(Desk {
+        operators,
+        health: health.clone(),
+        metrics: metrics.clone(),
+        introduction: introduction.clone(),
+        keys: keys.clone(),
+        maker: config.name.clone(),
+        devices: Data::new(Devices::new(db.clone(), clock.clone())),
+        vouchers: Data::new(Vouchers::new(db.clone())),
+        buyers: Data::new(Buyers::new(db.clone(), clock.clone(), random.clone())),
+        allocations: Data::new(Allocations::new(db.clone(), clock.clone(), random.clone())),
+        claims: claims.clone(),
+    });
+    let endpoint = Endpoint::new(initialization, clock.clone(), random, metrics, limits);
+    let claims_tls = keys.tls()?;
+    let swept = claims.clone();
+    let (device_health, claims_health) = (health.clone(), health);
+    let listeners = vec![
+        Listener::device("device", &config.listen.address, move |cfg| {
+            routes::device(cfg, &endpoint, &device_health)
+        })
+        .tls(tls::server_config(&config.listen)?),
+        Listener::operator("operator", &config.operators.address, move |cfg| routes::operator(cfg, &desk))
+            .tls(tls::server_config(&config.operators)?),
+        Listener::device("claims", &config.claims.address, move |cfg| {
+            routes::claims(cfg, &claims, &claims_health)
+        })
+        .tls(claims_tls),
+    ];
+    let listeners = Host::new().workers(config.workers).start(listeners).await?;
+    let sweeper = tokio::spawn(sweep(records, swept, clock));
+    Ok(Running {
+        listeners,
+        sweeper,
+        operator_token,
+        new_keys: keys.created().then_some(key_folder),
+        identity_fingerprint: introduction.identity_fingerprint.clone(),
+        claims_url: introduction.claims_url.clone(),
+    })
+}
+
+/// Forgets what has expired, about every minute.
+async fn sweep(records: Records, claims: Data<Claims>, clock: Clock) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        if let Err(error) = records.sweep(clock.now()).await {
+            tracing::warn!(%error, "expired sessions could not be removed");
+        }
+        if let Err(error) = claims.sweep().await {
+            tracing::warn!(%error, "expired tokens could not be removed");
+        }
+    }
+}

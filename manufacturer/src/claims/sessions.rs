@@ -1,0 +1,90 @@
+//! Rows of KeyAuth sessions and tokens; tokens are stored as SHA-256, which suffices for 256 random bits.
+
+use fdo_protocol::crypto::VerifyingKey;
+use fdo_service::database;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, PaginatorTrait};
+
+use crate::db::entity::{claim_token as token_row, key_auth_session as row};
+use crate::db::{impossible, signed, unsigned};
+
+/// A token and what it is bound to.
+pub(super) struct Token {
+    pub(super) hash: Vec<u8>,
+    pub(super) fingerprint: String,
+    pub(super) key: VerifyingKey,
+    pub(super) buyer_id: Option<String>,
+    pub(super) expires: u64,
+}
+
+impl TryFrom<token_row::Model> for Token {
+    type Error = DbErr;
+
+    fn try_from(row: token_row::Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            key: VerifyingKey::from_spki_der(&row.spki).map_err(|_| impossible("claim_token.spki"))?,
+            expires: unsigned(row.expires, "claim_token.expires")?,
+            hash: row.hash,
+            fingerprint: row.fingerprint,
+            buyer_id: row.buyer_id,
+        })
+    }
+}
+
+/// How many sessions wait for their prove.
+pub(super) async fn pending(conn: &impl ConnectionTrait, now: u64) -> Result<u64, DbErr> {
+    row::Entity::find().filter(row::Column::Expires.gt(signed(now))).count(conn).await
+}
+
+pub(super) async fn insert_pending(
+    conn: &impl ConnectionTrait,
+    id: &[u8],
+    state: Vec<u8>,
+    expires: u64,
+) -> Result<(), DbErr> {
+    let row = row::ActiveModel { id: Set(id.to_vec()), state: Set(state), expires: Set(signed(expires)) };
+    row::Entity::insert(row).exec_without_returning(conn).await.map(|_| ())
+}
+
+/// Finds and deletes in one step: of two that ask at once, one gets it.
+pub(super) async fn take_pending(db: &DatabaseConnection, id: &[u8], now: u64) -> Result<Option<Vec<u8>>, DbErr> {
+    let transaction = database::begin(db).await?;
+    let found = row::Entity::find_by_id(id.to_vec()).one(&transaction).await?;
+    let deleted = row::Entity::delete_by_id(id.to_vec()).exec(&transaction).await?.rows_affected;
+    transaction.commit().await?;
+    Ok(found.filter(|row| deleted == 1 && row.expires > signed(now)).map(|row| row.state))
+}
+
+pub(super) async fn insert_token(conn: &impl ConnectionTrait, token: &Token) -> Result<(), DbErr> {
+    let row = token_row::ActiveModel {
+        hash: Set(token.hash.clone()),
+        fingerprint: Set(token.fingerprint.clone()),
+        spki: Set(token.key.spki_der().to_vec()),
+        buyer_id: Set(token.buyer_id.clone()),
+        expires: Set(signed(token.expires)),
+    };
+    token_row::Entity::insert(row).exec_without_returning(conn).await.map(|_| ())
+}
+
+pub(super) async fn find_token(
+    conn: &impl ConnectionTrait,
+    hash: &[u8],
+    now: u64,
+) -> Result<Option<Token>, DbErr> {
+    let live = token_row::Entity::find_by_id(hash.to_vec()).filter(token_row::Column::Expires.gt(signed(now)));
+    live.one(conn).await?.map(Token::try_from).transpose()
+}
+
+/// A key that was enrolled goes on with the token that it was enrolled with.
+pub(super) async fn bind_token(conn: &impl ConnectionTrait, hash: &[u8], buyer_id: &str) -> Result<(), DbErr> {
+    let update = token_row::Entity::update_many()
+        .col_expr(token_row::Column::BuyerId, Expr::value(buyer_id))
+        .filter(token_row::Column::Hash.eq(hash.to_vec()));
+    update.exec(conn).await.map(|_| ())
+}
+
+pub(super) async fn sweep(conn: &impl ConnectionTrait, now: u64) -> Result<(), DbErr> {
+    row::Entity::delete_many().filter(row::Column::Expires.lte(signed(now))).exec(conn).await?;
+    token_row::Entity::delete_many().filter(token_row::Column::Expires.lte(signed(now))).exec(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Settings: what they are, their defaults, and what must not be left to a default.
+
+use std::path::Path;
+
+use fdo_protocol::RendezvousInfo;
+use fdo_protocol::rendezvous_info::{Directive, RvProtocol};
+use fdo_service::endpoint::LimitSettings;
+use fdo_service::host::config::Listen;
+use fdo_service::host::telemetry::LogFormat;
+use fdo_service::sessions::RecordSettings;
+use serde::{Deserialize, Serialize};
+
+/// Variables that override settings begin with this.
+pub const ENV_PREFIX: &str = "FDO_MANUFACTURER_";
+const DEFAULT_RENDEZVOUS: &str = "http://127.0.0.1:8041";
+
+/// All settings of the manufacturer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The maker's name: organization of IDevIDs and CAs, and what buyers see.
+    pub name: String,
+    /// `sqlite:///path/file.db?mode=rwc` or `postgres://user@host/name`; a file in the data directory if absent.
+    pub database: Option<String>,
+    /// Worker threads of the device and claims listeners; one a core if absent.
+    pub workers: Option<usize>,
+    /// Filter of the log, such as `info` or `fdo_manufacturer=debug`.
+    pub log: String,
+    pub log_format: LogFormat,
+    /// Which devices may be initialized.
+    pub admission: Admission,
+    /// Where devices look for their owner, in order; `http://127.0.0.1:8041` if absent.
+    pub rendezvous: Option<Vec<String>>,
+    /// The device listener (DI).
+    pub listen: Listen,
+    /// The operators' listener.
+    pub operators: Listen,
+    pub claims: ClaimsSettings,
+    pub idevid: IdevidSettings,
+    pub sessions: RecordSettings,
+    pub limits: LimitSettings,
+}
+
+/// Which serial numbers may be initialized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Admission {
+    /// Only those entered beforehand.
+    Listed,
+    /// Every one that has no voucher yet.
+    Open,
+}
+
+/// The listener for buyers: always TLS with the identity key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaimsSettings {
+    pub address: String,
+    /// DNS names and addresses in its certificate, which is made on first start.
+    pub names: Vec<String>,
+    /// The URL that buyers are told; `https://` and the address if absent.
+    pub public_url: Option<String>,
+    /// Accept KeyAuth signatures of older clients (empty or raw additional data).
+    pub older_key_auth: bool,
+    /// Serial numbers that one key may ask for in an hour.
+    pub serials_per_hour: u32,
+    /// Unknown serial numbers and wrong codes that one address may send in an hour.
+    pub misses_per_hour: u32,
+}
+
+impl Default for ClaimsSettings {
+    fn default() -> Self {
+        let names = ["localhost", "127.0.0.1", "::1"].map(ToOwned::to_owned).to_vec();
+        Self {
+            address: "127.0.0.1:8040".to_owned(),
+            names,
+            public_url: None,
+            older_key_auth: false,
+            serials_per_hour: 600,
+            misses_per_hour: 60,
+        }
+    }
+}
+
+/// What all IDevIDs have in common.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdevidSettings {
+    /// Organization of the subject; the maker's name if absent.
+    pub organization: Option<String>,
+    /// OID of the hardware's type; with it, IDevIDs carry a HardwareModuleName.
+    pub hardware_type: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "Firstlight".to_owned(),
+            database: None,
+            workers: None,
+            log: "info".to_owned(),
+            log_format: LogFormat::Human,
+            admission: Admission::Listed,
+            rendezvous: None,
+            listen: Listen::at("127.0.0.1:8038"),
+            operators: Listen::at("127.0.0.1:8039"),
+            claims: ClaimsSettings::default(),
+            idevid: IdevidSettings::default(),
+            sessions: RecordSettings::default(),
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+/// A setting that cannot work; the text says what to write instead.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    #[error(
+        "`listen.address` {0} is not loopback: set `rendezvous` to where these devices find it, such as [\"https://rv.example.com\"]"
+    )]
+    RendezvousUnset(String),
+    #[error(
+        "`rendezvous` entry {0:?}: write http://HOST:PORT or https://HOST:PORT with a name of at most 79 bytes"
+    )]
+    Rendezvous(String),
+    #[error("`rendezvous` is empty: name at least one, or leave it out")]
+    RendezvousEmpty,
+    #[error("`name` must have 1 to 40 characters, none of them a control character")]
+    Name,
+    #[error("`claims.names` is empty: name at least one host name or address for the certificate")]
+    ClaimsNames,
+}
+
+impl Config {
+    /// The database, by default a file in the data directory.
+    pub fn database_url(&self, data_dir: &Path) -> String {
+        let file = || format!("sqlite://{}?mode=rwc", data_dir.join("manufacturer.db").display());
+        self.database.clone().unwrap_or_else(file)
+    }
+
+    /// The URL that buyers are told.
+    pub fn claims_url(&self) -> String {
+        let own = || {
+            let (host, port) = self.claims.address.rsplit_once(':').unwrap_or((&self.claims.address, "443"));
+            // Nobody can reach "every address"; the certificate's first name is a better guess.
+            let host = if matches!(host, "0.0.0.0" | "[::]") {
+                self.claims.names.first().map_or(host, String::as_str)
+            } else {
+                host
+            };
+            format!("https://{host}:{port}")
+        };
+        self.claims.public_url.clone().unwrap_or_else(own)
+    }
+
+    /// What goes into the vouchers. A default that only works on this machine is refused where others can reach it.
+    pub fn rendezvous_info(&self) -> Result<RendezvousInfo, SettingError> {
+        let default = [DEFAULT_RENDEZVOUS.to_owned()];
+        let places = match &self.rendezvous {
+            Some(places) if places.is_empty() => return Err(SettingError::RendezvousEmpty),
+            Some(places) => places.as_slice(),
+            None if !is_loopback(&self.listen.address) => {
+                return Err(SettingError::RendezvousUnset(self.listen.address.clone()));
+            }
+            None => &default,
+        };
+        places.iter().map(|place| directive(place)).collect::<Result<_, _>>().map(RendezvousInfo::new)
+    }
+
+    /// Checks what no type checks.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let length = self.name.chars().count();
+        if length == 0 || length > 40 || self.name.chars().any(char::is_control) {
+            return Err(SettingError::Name);
+        }
+        if self.claims.names.is_empty() {
+            return Err(SettingError::ClaimsNames);
+        }
+        self.rendezvous_info().map(|_| ())
+    }
+}
+
+/// Whether only this machine reaches the address.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// One directive with address, ports and protocol: some devices skip those that lack one.
+fn directive(place: &str) -> Result<Directive, SettingError> {
+    let wrong = || SettingError::Rendezvous(place.to_owned());
+    let (scheme, rest) = place.split_once("://").ok_or_else(wrong)?;
+    let (protocol, default_port) = match scheme {
+        "http" => (RvProtocol::Http, 80),
+        "https" => (RvProtocol::Https, 443),
+        _ => return Err(wrong()),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of an address in brackets are its own.
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
+        _ => (authority, default_port),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let directive = Directive::at(protocol, host, port);
+    directive.check().map_err(|_| wrong())?;
+    Ok(directive)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use fdo_protocol::rendezvous_info::Instruction;
+
+    #[test]
+    fn the_default_rendezvous_is_for_loopback_only() {
+        let mut config = Config::default();
+        let info = config.rendezvous_info().unwrap();
+        assert!(info.directives()[0].contains(&Instruction::Protocol(RvProtocol::Http)));
+        assert!(info.directives()[0].contains(&Instruction::OwnerPort(8041)));
+        config.listen = Listen::at("0.0.0.0:8038");
+        let message = config.check().unwrap_err().to_string();
+        assert!(message.contains("`rendezvous`"), "{message}");
+        config.rendezvous = Some(vec!["https://rv.example.com".into(), "http://[2001:db8::1]:8041/".into()]);
+        let info = config.rendezvous_info().unwrap();
+        assert!(info.directives()[0].contains(&Instruction::DevPort(443)));
+        assert!(info.directives()[1].contains(&Instruction::IpAddress("2001:db8::1".parse().unwrap())));
+    }
+
+    #[test]
+    fn places_that_no_device_could_use_are_refused() {
+        for place in ["rv.example.com", "ftp://a", "http://a:b", "http://a/b", "http://"] {
+            let config = Config { rendezvous: Some(vec![place.into()]), ..Config::default() };
+            assert!(config.check().is_err(), "{place}");
+        }
+        assert!(Config { rendezvous: Some(vec![]), ..Config::default() }.check().is_err());
+        assert!(Config { name: String::new(), ..Config::default() }.check().is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! One file a table; nothing of this leaves a `store.rs`.
+
+pub mod allocation;
+pub mod buyer;
+pub mod buyer_key;
+pub mod certificate;
+pub mod claim;
+pub mod claim_token;
+pub mod device;
+pub mod enrolment_code;
+pub mod key_auth_session;
+pub mod signer_log;
+pub mod voucher;

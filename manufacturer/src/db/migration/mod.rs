@@ -1,0 +1,3 @@
+//! Migrations of the manufacturer's tables: time-stamped, forward only, for SQLite and PostgreSQL alike.
+
+pub mod m20260901_000101_manufacturer;

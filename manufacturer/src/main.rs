@@ -1,0 +1,3 @@
+//! `fdo-manufacturer`.
+
+fn main() {}

@@ -1,0 +1,65 @@
+//! Every URL of the service, listener by listener.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use fdo_service::endpoint::{self, Endpoint};
+use fdo_service::host::health::Health;
+use fdo_service::operators;
+use fdo_service::operators::require::{Read, Require};
+use fdo_service::problem::{self, Problem};
+use serde::Serialize;
+
+use crate::app::Desk;
+use crate::claims::Claims;
+use crate::initialization::Initialization;
+use crate::keys::Trust;
+use crate::{allocations, buyers, claims, devices, vouchers};
+
+/// For devices on the line: DI, and nothing for operators.
+pub fn device(cfg: &mut web::ServiceConfig, endpoint: &Arc<Endpoint<Initialization>>, health: &Health) {
+    health.configure(cfg);
+    endpoint::configure(cfg, endpoint.clone());
+}
+
+/// For buyers' owner services.
+pub fn claims(cfg: &mut web::ServiceConfig, claims: &web::Data<Claims>, health: &Health) {
+    health.configure(cfg);
+    claims::routes::configure(cfg, claims);
+}
+
+/// For operators and their scripts.
+pub fn operator(cfg: &mut web::ServiceConfig, desk: &Arc<Desk>) {
+    problem::configure(cfg);
+    desk.health.configure(cfg);
+    desk.metrics.configure(cfg);
+    operators::routes::configure(cfg, &desk.operators);
+    devices::routes::configure(cfg, &desk.devices);
+    vouchers::routes::configure(cfg, &desk.vouchers);
+    buyers::routes::configure(cfg, &desk.buyers, &desk.introduction);
+    allocations::routes::configure(cfg, &desk.allocations);
+    claims::routes::configure_operators(cfg, &desk.claims);
+    cfg.app_data(web::Data::from(desk.clone()))
+        .service(web::resource("/api/v1/identity").route(web::get().to(identity)))
+        .service(web::resource("/api/v1/trust").route(web::get().to(trust)));
+}
+
+/// By what buyers know this maker.
+#[derive(Serialize)]
+struct Identity {
+    manufacturer: String,
+    identity_fingerprint: String,
+    claims_url: String,
+}
+
+async fn identity(_: Require<Read>, desk: web::Data<Desk>) -> web::Json<Identity> {
+    web::Json(Identity {
+        manufacturer: desk.maker.clone(),
+        identity_fingerprint: desk.introduction.identity_fingerprint.clone(),
+        claims_url: desk.introduction.claims_url.clone(),
+    })
+}
+
+async fn trust(_: Require<Read>, desk: web::Data<Desk>) -> Result<web::Json<Trust>, Problem> {
+    Ok(web::Json(desk.keys.trust(&desk.maker)?))
+}
