@@ -223,6 +223,11 @@ pub struct ExpectReady {
 cbor_array!(ExpectReady { session, replacement, max_service_info_size });
 
 impl ExpectReady {
+    /// The GUID that the device will have; its LDevID names it.
+    pub fn next_guid(&self) -> Guid {
+        self.session.next_guid
+    }
+
     /// Takes the device's HMAC over its next header (`66 -> 67`), and gives the service-info size that it announced.
     ///
     /// # Errors
