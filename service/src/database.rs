@@ -11,7 +11,9 @@ use std::time::Duration;
 use sea_orm::{ConnectOptions, Database, DbBackend, SqlErr, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-pub use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+pub use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionSession, TransactionTrait,
+};
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 pub use crate::db::migration::shared_migrations;
