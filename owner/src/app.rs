@@ -18,12 +18,16 @@ use fdo_service::sessions::{Records, SealedTokens, SealingKey};
 use rand_core::Rng;
 use zeroize::Zeroizing;
 
+use crate::ca::Ca;
 use crate::config::Config;
 use crate::db::Migrator;
 use crate::error::StartError;
 use crate::jobs::{self, Jobs};
 use crate::keys::{self, OwnerKeys};
+use crate::onboarding::Progress;
+use crate::registration::Registrar;
 use crate::routes;
+use crate::serviceinfo::Files;
 
 /// What every slice is given.
 pub struct App {
@@ -41,6 +45,12 @@ pub struct App {
     pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
+    pub ca: Ca,
+    /// What TO0 keeps between two runs.
+    pub registrar: Registrar,
+    /// How far the onboardings here have come.
+    pub progress: Progress,
+    pub files: Files,
     /// What may be called from here.
     pub guard: Guard,
     pub settings: Config,
@@ -69,6 +79,8 @@ impl App {
         } else {
             Records::memory(config.sessions)
         };
+        let now = clock.now();
+        let ca = Ca::open(&db, &sealing, data_dir, &config.ca, now, &mut random.rng()).await?;
         let operators = Operators::new(db.clone(), clock.clone(), random.clone());
         let first_token = operators.bootstrap(data_dir).await?;
         let app = Self {
@@ -76,6 +88,10 @@ impl App {
             records,
             tokens: SealedTokens::new(&sealing),
             operators,
+            ca,
+            registrar: Registrar::default(),
+            progress: Progress::default(),
+            files: Files::default(),
             limits: Limits::new(&config.limits),
             metrics: Metrics::new(),
             health: Health::new(db.clone()),

@@ -1,5 +1,7 @@
 //! The owner service's settings: defaults, TOML, environment (`FDO_OWNER_..`), flags.
 
+mod provisioning;
+
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,13 @@ use fdo_service::host::config::Listen;
 use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
+
+pub use provisioning::{
+    CaSettings, CommandSetting, DownloadSetting, OnboardingSettings, RegistrationSettings,
+};
+
+/// Environment variables with settings begin with this.
+pub const ENV_PREFIX: &str = "FDO_OWNER_";
 
 /// Where devices find this service unless `public_url` says otherwise.
 pub const LOCAL_URL: &str = "http://127.0.0.1:8043";
@@ -37,6 +46,13 @@ pub struct Config {
     pub sessions: RecordSettings,
     pub limits: LimitSettings,
     pub claims: ClaimSettings,
+    pub registration: RegistrationSettings,
+    pub ca: CaSettings,
+    pub onboarding: OnboardingSettings,
+    /// Files that every device gets.
+    pub downloads: Vec<DownloadSetting>,
+    /// Commands that every device runs.
+    pub commands: Vec<CommandSetting>,
 }
 
 /// How claims are asked for again.
@@ -82,6 +98,11 @@ impl Default for Config {
             sessions: RecordSettings::default(),
             limits: LimitSettings::default(),
             claims: ClaimSettings::default(),
+            registration: RegistrationSettings::default(),
+            ca: CaSettings::default(),
+            onboarding: OnboardingSettings::default(),
+            downloads: Vec::new(),
+            commands: Vec::new(),
         }
     }
 }

@@ -9,8 +9,9 @@ use fdo_service::problem::Problem;
 
 use crate::config::SettingError;
 use crate::keys::KeyError;
+use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
-use crate::{inventory, networks, trust, vouchers};
+use crate::{ca, claims, inventory, manufacturers, networks, registration, trust, vouchers};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,8 @@ pub enum StartError {
     DataDir(#[from] std::io::Error),
     #[error(transparent)]
     Keys(#[from] KeyError),
+    #[error(transparent)]
+    Ca(#[from] ca::OpenError),
     #[error(transparent)]
     Outbound(#[from] OutboundError),
     #[error(transparent)]
@@ -86,6 +89,72 @@ impl From<networks::Error> for Problem {
             networks::Error::Exists(_) => Self::conflict("network-exists", detail),
             networks::Error::Field(..) => Self::unprocessable("network-field", detail),
             networks::Error::Sealed(_) | networks::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<registration::Error> for Problem {
+    fn from(error: registration::Error) -> Self {
+        match error {
+            registration::Error::NotFound(_) => Self::not_found("voucher-unknown", error.to_string()),
+            registration::Error::Over(_) => Self::conflict("registration-over", error.to_string()),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<manufacturers::Error> for Problem {
+    fn from(error: manufacturers::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            manufacturers::Error::Fingerprint => Self::unprocessable("fingerprint", detail),
+            manufacturers::Error::NotFound(_) => Self::not_found("manufacturer-unknown", detail),
+            manufacturers::Error::Unnamed(0) => Self::conflict(
+                "manufacturer-none",
+                "No manufacturer is known here; enrol at one with `fdo-owner manufacturer add URL`.",
+            ),
+            manufacturers::Error::Unnamed(_) => Self::bad_request("manufacturer-unnamed", detail),
+            manufacturers::Error::Url(_) => Self::conflict("manufacturer-url", detail),
+            manufacturers::Error::Call(error) => Self::from_call(&error),
+            manufacturers::Error::Trust(error) => error.into(),
+            manufacturers::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// A call to somebody else that failed, by whose fault it is.
+trait FromCall {
+    fn from_call(error: &CallError) -> Self;
+}
+
+impl FromCall for Problem {
+    fn from_call(error: &CallError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CallError::Url(_) => Self::unprocessable("manufacturer-url", detail),
+            CallError::Outbound(_) => Self::unprocessable("outbound-refused", detail),
+            CallError::Identity(_) => Self::new(502, "manufacturer-identity", detail),
+            CallError::Network { .. } => Self::new(502, "manufacturer-unreachable", detail),
+            CallError::Refused { code, .. } if code == "code_invalid" => Self::unprocessable("code-invalid", detail),
+            CallError::Refused { .. } => Self::new(502, "manufacturer-refuses", detail),
+            CallError::Answer(_) | CallError::KeyAuth(_) => Self::new(502, "manufacturer-answer", detail),
+            CallError::Settings(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<claims::Error> for Problem {
+    fn from(error: claims::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            claims::Error::Count => Self::unprocessable("serials", detail),
+            claims::Error::Serial { .. } => Self::unprocessable("serial", detail),
+            claims::Error::NotFound(_) => Self::not_found("claim-unknown", detail),
+            claims::Error::Settled(..) => Self::conflict("claim-settled", detail),
+            claims::Error::Manufacturer(error) => error.into(),
+            claims::Error::Trust(error) => error.into(),
+            claims::Error::Voucher(error) => error.into(),
+            claims::Error::Database(_) => Self::internal(&error),
         }
     }
 }

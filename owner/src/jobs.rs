@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
+use crate::claims;
+use crate::{onboarding, registration};
 
 /// How often jobs look for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -31,12 +33,40 @@ impl Drop for Jobs {
 /// Starts all jobs.
 pub fn start(app: &Arc<App>) -> Jobs {
     Jobs(vec![
+        every(TICK, app, |app| async move {
+            if let Err(error) = claims::run_due(&app).await {
+                tracing::error!(%error, "claims that are due could not be pursued");
+            }
+        }),
         every(SWEEP, app, |app| async move {
             if let Err(error) = app.records.sweep(app.clock.now()).await {
                 tracing::warn!(%error, "cannot sweep sessions");
             }
+            if let Err(error) = onboarding::sweep(&app).await {
+                tracing::warn!(%error, "cannot close what devices left");
+            }
         }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = onboarding::flush_progress(&app).await {
+                tracing::warn!(%error, "cannot write down the progress of onboardings");
+            }
+        }),
+        register(app),
     ])
+}
+
+/// TO0, at each tick and as soon as there is something new.
+fn register(app: &Arc<App>) -> JoinHandle<()> {
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            if let Err(error) = registration::run_due(&app).await {
+                tracing::warn!(%error, "cannot look after registrations");
+            }
+            // Whichever comes first; the tick passing is no error.
+            let _ = tokio::time::timeout(TICK, app.registrar.woken()).await;
+        }
+    })
 }
 
 fn every<F, W>(interval: Duration, app: &Arc<App>, work: F) -> JoinHandle<()>

@@ -4,32 +4,24 @@ use std::sync::Arc;
 
 use actix_web::Resource;
 use actix_web::web::{self, delete, get, post, put};
-use fdo_service::endpoint::{self, Conversation, Endpoint, Fault, Incoming, Outgoing};
+use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::host::health::Health;
 use fdo_service::{operators, problem};
 
 use crate::app::App;
-use crate::{inventory, keys, networks, trust, vouchers};
+use crate::onboarding::Conversation;
+use crate::{ca, claims, inventory, keys, manufacturers, networks, onboarding, registration, trust, vouchers};
 
 /// An upload of vouchers, many of them in PEM.
 const UPLOAD_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Answers nothing.
-pub struct NoConversation;
-
-impl Conversation for NoConversation {
-    async fn answer(&self, incoming: Incoming) -> Result<Outgoing, Fault> {
-        Err(fdo_protocol::Error::OutOfSequence { received: incoming.message_type }.into())
-    }
-}
-
 /// What devices talk to.
-pub fn endpoint(app: &Arc<App>) -> Arc<Endpoint<NoConversation>> {
-    Endpoint::new(NoConversation, app.clock.clone(), app.random.clone(), app.metrics.clone(), app.limits.clone())
+pub fn endpoint(app: &Arc<App>) -> Arc<Endpoint<Conversation>> {
+    Endpoint::new(Conversation::new(app.clone()), app.clock.clone(), app.random.clone(), app.metrics.clone(), app.limits.clone())
 }
 
 /// The device listener; it serves no operator route.
-pub fn device(cfg: &mut web::ServiceConfig, endpoint: &Arc<Endpoint<NoConversation>>, health: &Health) {
+pub fn device(cfg: &mut web::ServiceConfig, endpoint: &Arc<Endpoint<Conversation>>, health: &Health) {
     health.configure(cfg);
     endpoint::configure(cfg, endpoint.clone());
 }
@@ -56,7 +48,19 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     );
     let trusted = resource("trust").route(get().to(trust::routes::list)).route(post().to(trust::routes::create));
     cfg.service(trusted).service(resource("trust/{fingerprint}").route(delete().to(trust::routes::delete)));
+    let makers = resource("manufacturers").route(get().to(manufacturers::routes::list));
+    cfg.service(makers.route(post().to(manufacturers::routes::create)))
+        .service(resource("manufacturers/{id}").route(delete().to(manufacturers::routes::delete)))
+        .service(resource("manufacturers/{id}/refresh").route(post().to(manufacturers::routes::refresh)));
+    let claim = resource("claims/{serial}").route(get().to(claims::routes::get));
+    cfg.service(resource("claims").route(get().to(claims::routes::list)).route(post().to(claims::routes::create)))
+        .service(claim.route(delete().to(claims::routes::withdraw)));
     cfg.service(resource("keys").route(get().to(keys::routes::list)));
+    cfg.service(resource("ca").route(get().to(ca::routes::get)))
+        .service(resource("certificates").route(get().to(ca::routes::list)))
+        .service(resource("onboardings").route(get().to(onboarding::routes::list)))
+        .service(resource("registrations").route(get().to(registration::routes::list)))
+        .service(resource("registrations/{guid}/renew").route(post().to(registration::routes::renew)));
 }
 
 fn resource(path: &str) -> Resource {

@@ -6,7 +6,7 @@ use fdo_pki::{Issued, ToBeSigned};
 use fdo_protocol::Guid;
 use fdo_service::database;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TransactionTrait};
+use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect, TransactionTrait};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Reason, Requester};
@@ -26,7 +26,7 @@ pub(super) struct Authorities {
 }
 
 pub(super) async fn find_authorities(conn: &impl ConnectionTrait) -> Result<Option<Authorities>, DbErr> {
-    let mut find = async |kind: &'static str| {
+    let find = async |kind: &'static str| {
         let row = authority::Entity::find_by_id(kind).one(conn).await?;
         Ok::<_, DbErr>(row.map(|row| StoredAuthority { certificate: row.certificate, sealed_key: row.sealed_key }))
     };
@@ -221,7 +221,7 @@ pub async fn revoke_device(
 
 async fn revoke(
     conn: &impl ConnectionTrait,
-    which: sea_orm::sea_query::SimpleExpr,
+    which: Expr,
     reason: Reason,
     now: u64,
 ) -> Result<u64, DbErr> {

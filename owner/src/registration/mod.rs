@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fdo_protocol::Guid;
 use fdo_protocol::rendezvous_info::Hop;
 use fdo_protocol::voucher::VerifiedVoucher;
-use fdo_service::database::{ConnectionTrait, DbErr, TransactionTrait};
+use fdo_service::database::{DatabaseConnection, DbErr, TransactionTrait};
 use fdo_service::lease;
 use futures_util::StreamExt;
 use rand_core::Rng;
@@ -91,7 +91,7 @@ pub fn presentable(voucher: VerifiedVoucher, keys: &OwnerKeys) -> Result<Verifie
     if !voucher.entries().is_empty() {
         return Ok(voucher);
     }
-    let key = keys.owning(voucher.owner_key()).ok_or(fdo_protocol::error::VoucherFault::NotTheOwner)?;
+    let key = keys.owning(voucher.owner_key()).ok_or(fdo_protocol::VoucherFault::NotTheOwner)?;
     voucher.extend(key, key.verifying_key())
 }
 
@@ -260,11 +260,11 @@ fn backoff(failures: u32, rng: &mut impl Rng) -> u64 {
 
 /// Makes a voucher due at all its rendezvous, as an operator asks; an onboarded device is registered once more.
 pub async fn renew(
-    conn: &(impl ConnectionTrait + TransactionTrait),
+    db: &DatabaseConnection,
     guid: &Guid,
     now: u64,
 ) -> Result<(), Error> {
-    let transaction = conn.begin().await?;
+    let transaction = db.begin().await?;
     let stored = vouchers::find_by_guid(&transaction, guid).await?.ok_or(Error::NotFound(*guid))?;
     if !matches!(stored.state, vouchers::State::Imported | vouchers::State::Onboarded) {
         return Err(Error::Over(*guid));

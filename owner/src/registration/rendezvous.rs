@@ -66,7 +66,7 @@ async fn exchange(
     base: &BaseUrl,
     voucher: &VerifiedVoucher,
 ) -> Result<u32, fdo_http::Error> {
-    let unowned = fdo_protocol::Error::from(fdo_protocol::error::VoucherFault::NotTheOwner);
+    let unowned = fdo_protocol::Error::from(fdo_protocol::VoucherFault::NotTheOwner);
     let key = app.keys.owning(voucher.owner_key()).ok_or(unowned)?;
     let public = app.settings.rv_to2_addr().map_err(|error| fdo_http::Error::Settings(error.to_string()))?;
     let asked = app.settings.registration.wait_seconds();

@@ -3,7 +3,7 @@
 use fdo_protocol::Guid;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
 use crate::db::entity::registration;

@@ -1,0 +1,114 @@
+//! 68 to 69: the modules run, and what they ask for is answered from the CA and from files.
+
+use fdo_protocol::service_info::csr::CsrError;
+use fdo_protocol::service_info::{DeviceServiceInfo, OwnerServiceInfo};
+use fdo_service::operators::audit::{self, Event, Outcome as Audited};
+
+use super::Conversation;
+use super::failure::Failure;
+use super::stage::Facts;
+use crate::app::App;
+use crate::ca::{self, Requester};
+use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
+
+/// CSR attributes (RFC 7030, 4.5.2) that ask for nothing: an empty SEQUENCE.
+const NO_ATTRIBUTES: [u8; 2] = [0x30, 0x00];
+
+impl Conversation {
+    /// What the owner says to a 68.
+    pub(super) async fn provide(
+        &self,
+        facts: &Facts,
+        plan: &mut Provisioning,
+        message: DeviceServiceInfo,
+    ) -> Result<OwnerServiceInfo, Failure> {
+        let app = &self.app;
+        plan.conversation.receive(message)?;
+        while let Some(need) = plan.conversation.need() {
+            let provision = answer(app, facts, plan, need).await?;
+            plan.conversation.answer(provision)?;
+        }
+        keep_certificates(app, facts, plan).await?;
+        let reply = plan.conversation.reply()?;
+        if reply.is_done
+            && let Verdict::Failed(reason) = plan.verdict()
+        {
+            return Err(Failure::required(reason));
+        }
+        Ok(reply)
+    }
+}
+
+async fn answer(
+    app: &App,
+    facts: &Facts,
+    plan: &mut Provisioning,
+    need: Need,
+) -> Result<Provision, Failure> {
+    Ok(match need {
+        Need::Issue { csr, .. } => issue(app, facts, plan, &csr).await?,
+        // A key that somebody else made is no identity; off by decision.
+        Need::GenerateKey { .. } => Provision::Refused(CsrError::NotSupported),
+        Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.chain_pkcs7()?),
+        Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.root().der().to_vec()),
+        Need::CsrAttributes => Provision::CsrAttributes(NO_ATTRIBUTES.to_vec()),
+        Need::ReadFile { name, offset, length } => {
+            let setting = app.settings.downloads.iter().find(|download| download.name == name);
+            let part = match setting {
+                Some(setting) => app.files.read(&setting.file, offset, length).await.ok(),
+                None => None,
+            };
+            part.map_or(Provision::Refused(CsrError::BadRequest), Provision::FilePart)
+        }
+    })
+}
+
+async fn issue(app: &App, facts: &Facts, plan: &mut Provisioning, csr: &[u8]) -> Result<Provision, Failure> {
+    let now = app.clock.now();
+    plan.pending_until = pending_until(app, now);
+    let requester = Requester {
+        device_id: &facts.device_id,
+        serial: facts.serial.as_deref(),
+        guid: facts.next_guid.unwrap_or(facts.guid),
+        session: &facts.id,
+        pending_until: plan.pending_until,
+    };
+    match app.ca.issue_ldevid(&app.db, csr, &requester, now, &mut app.random.rng()).await {
+        Ok(issued) => {
+            plan.certificates.push(issued.serial().to_string());
+            Ok(Provision::Certificate(issued.der().to_vec()))
+        }
+        Err(error) => {
+            let Some(told) = error.device_error() else { return Err(error.into()) };
+            refused(app, facts, &error, now).await?;
+            Ok(Provision::Refused(told))
+        }
+    }
+}
+
+async fn refused(app: &App, facts: &Facts, error: &ca::Error, now: u64) -> Result<(), Failure> {
+    let event = Event {
+        actor: "onboarding",
+        action: "certificate.issue",
+        subject: &facts.guid.to_string(),
+        outcome: Audited::Refused,
+        detail: &error.to_string(),
+    };
+    Ok(audit::record(&app.db, now, event).await?)
+}
+
+/// When a session that is not heard of again has certainly ended.
+fn pending_until(app: &App, now: u64) -> u64 {
+    now + app.settings.sessions.idle_seconds
+}
+
+/// A long TO2 keeps its certificates; it says so seldom, since each time is a commit.
+async fn keep_certificates(app: &App, facts: &Facts, plan: &mut Provisioning) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let late = now + app.settings.sessions.idle_seconds / 2 > plan.pending_until;
+    if !plan.certificates.is_empty() && late {
+        plan.pending_until = pending_until(app, now);
+        ca::keep_pending(&app.db, &facts.id, plan.pending_until).await?;
+    }
+    Ok(())
+}
