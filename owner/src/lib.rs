@@ -15,10 +15,16 @@ pub mod inventory;
 pub mod trust;
 pub mod vouchers;
 pub mod networks;
+pub mod manufacturers;
+pub mod ca;
 
 // level 2: one deed on a noun
+pub mod claims;
+pub mod registration;
+pub mod serviceinfo;
 
 // level 3: whole procedures
+pub mod onboarding;
 
 // level 4: edges
 pub mod cli;

@@ -1,1 +1,185 @@
 //! The command line: `serve`, and a thin client of the operator API.
+
+mod claim;
+mod device;
+mod manufacturer;
+mod network;
+mod serve;
+mod token;
+mod trust;
+mod voucher;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use fdo_service::cli::{self, ApiClient, CliError, Output, Table};
+use fdo_service::host::config::{self, ConfigError};
+use fdo_service::host::data_dir;
+use fdo_service::host::telemetry::TelemetryError;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::config::{Config, ENV_PREFIX};
+use crate::error::StartError;
+use crate::keys::routes::KeyView;
+
+/// The FDO owner: claims vouchers, onboards devices, gives them networks and certificates.
+#[derive(Debug, Parser)]
+#[command(name = "fdo-owner", version, after_help = "\
+Settings come from the file given by --config, overridden by environment variables FDO_OWNER_.. (nested by two \
+underscores: FDO_OWNER_LISTEN__ADDRESS), overridden by flags.")]
+pub struct Cli {
+    /// Where keys and the SQLite database are kept.
+    #[arg(long, global = true, env = "FDO_OWNER_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// A TOML file with settings.
+    #[arg(long, global = true, env = "FDO_OWNER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The operator API to talk to; by default the operator listener of the settings.
+    #[arg(long, global = true, env = "FDO_API", value_name = "URL")]
+    api: Option<String>,
+    /// The operator token; by default that in the data directory. Give it by the environment, not on the command line.
+    #[arg(long, global = true, env = "FDO_TOKEN", hide_env_values = true, hide = true)]
+    token: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service until it is told to stop.
+    Serve(Box<serve::Serve>),
+    /// Claim serials that were bought, and wait for their vouchers.
+    Claim(claim::Claim),
+    /// Ownership vouchers.
+    #[command(subcommand)]
+    Voucher(voucher::Command),
+    /// The fleet.
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Wi-Fi networks that devices are given.
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Manufacturers that this owner is enrolled at.
+    #[command(subcommand)]
+    Manufacturer(manufacturer::Command),
+    /// Makers' keys and device CAs that vouchers are accepted from.
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Owner keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Tokens of operators.
+    #[command(subcommand)]
+    Token(token::Command),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// The public halves of the owner keys.
+    List,
+}
+
+/// Why a command fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Api(#[from] CliError),
+    #[error("cannot read {path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("cannot use standard input or output: {0}")]
+    Stdio(#[from] std::io::Error),
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("{refused} of {total} were refused or are still asked for; see above")]
+    Incomplete { refused: usize, total: usize },
+}
+
+/// Does what the command line says.
+pub async fn run(cli: Cli) -> Result<(), Error> {
+    let data_dir = cli.data_dir.clone().unwrap_or_else(|| data_dir::default_path("owner"));
+    let output = Output { json: cli.json };
+    if let Command::Serve(serve) = &cli.command {
+        let config: Config = config::load(cli.config.as_deref(), ENV_PREFIX, &serve.settings())?;
+        return serve::run(&config, &data_dir).await;
+    }
+    let api = cli.client(&data_dir)?;
+    match &cli.command {
+        Command::Serve(_) => Ok(()),
+        Command::Claim(claim) => claim::run(claim, &api, output).await,
+        Command::Voucher(command) => voucher::run(command, &api, output).await,
+        Command::Device(command) => device::run(command, &api, output).await,
+        Command::Network(command) => network::run(command, &api, output).await,
+        Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
+        Command::Trust(command) => trust::run(command, &api, output).await,
+        Command::Key(KeyCommand::List) => Ok(list_keys(&api, output).await?),
+        Command::Token(command) => Ok(token::run(command, &api, output).await?),
+    }
+}
+
+impl Cli {
+    fn client(&self, data_dir: &Path) -> Result<ApiClient, Error> {
+        let base = match &self.api {
+            Some(api) => api.clone(),
+            None => {
+                let config: Config = config::load(self.config.as_deref(), ENV_PREFIX, &())?;
+                let scheme = if config.operators.certificate.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}", config.operators.address)
+            }
+        };
+        let token = cli::token(data_dir, self.token.as_deref())?;
+        Ok(ApiClient::new(&base, Some(&token))?)
+    }
+}
+
+async fn list_keys(api: &ApiClient, output: Output) -> Result<(), CliError> {
+    let keys: Vec<KeyView> = api.pages("/api/v1/keys").await?;
+    output.print(&keys, |keys| {
+        let head = Table::new(&["TYPE", "FINGERPRINT", "NEW VOUCHERS", "FILE"]);
+        keys.iter().fold(head, |table, key| {
+            let preferred = if key.preferred { "yes" } else { "no" };
+            table.row([key.key_type.as_str(), &key.fingerprint, preferred, &key.file])
+        })
+    })
+}
+
+/// A time for people.
+fn at(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+/// A piece of a path: serials may hold anything printable.
+fn escaped(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_serial_becomes_a_piece_of_a_path() {
+        assert_eq!(escaped("SN 1/a"), "SN%201%2Fa");
+    }
+}

@@ -43,9 +43,9 @@ impl Auth {
 #[serde(rename_all = "lowercase", tag = "scope", content = "target")]
 pub enum Scope {
     All,
-    /// A model, or a voucher's device information.
+    /// A model: what the maker says, else the voucher's device information.
     Model(String),
-    /// A serial, or a GUID.
+    /// A serial, a GUID, or the inventory's id.
     Device(String),
 }
 
@@ -69,16 +69,16 @@ pub struct DeviceNetwork {
     pub network_id: String,
     pub ssid: String,
     pub auth: Auth,
-    pub password: Option<Zeroizing<Vec<u8>>>,
+    pub secret: Option<Zeroizing<Vec<u8>>>,
     pub trust_level: u8,
 }
 
 /// What is known of a device whose networks are looked up.
 pub struct DeviceScope<'a> {
+    pub id: &'a str,
     pub guid: &'a Guid,
     pub serial: Option<&'a str>,
     pub model: Option<&'a str>,
-    pub device_info: &'a str,
 }
 
 /// Why a network is refused, or not found.
@@ -145,8 +145,9 @@ pub async fn for_device(
     for (network, sealed) in store::enabled(conn).await? {
         let rank = match &network.scope {
             Scope::All => 2,
-            Scope::Model(model) if Some(model.as_str()) == device.model || model == device.device_info => 1,
-            Scope::Device(name) if Some(name.as_str()) == device.serial || name.parse() == Ok(*device.guid) => 0,
+            Scope::Model(model) if Some(model.as_str()) == device.model => 1,
+            Scope::Device(name) if Some(name.as_str()) == device.serial || name == device.id => 0,
+            Scope::Device(name) if name.parse() == Ok(*device.guid) => 0,
             _ => continue,
         };
         chosen.push((rank, network, sealed));
@@ -157,12 +158,12 @@ pub async fn for_device(
     for (_, network, sealed) in chosen {
         // Two passwords for one SSID would leave it to chance which one the device keeps.
         if names.insert(network.ssid.clone()) {
-            let password = sealed.map(|sealed| open(key, &network.id, &sealed)).transpose()?;
+            let secret = sealed.map(|sealed| open(key, &network.id, &sealed)).transpose()?;
             networks.push(DeviceNetwork {
                 network_id: network.id,
                 ssid: network.ssid,
                 auth: network.auth,
-                password,
+                secret,
                 trust_level: network.trust_level,
             });
         }

@@ -33,7 +33,7 @@ async fn add(db: &DatabaseConnection, key: &SealingKey, network: &Network) {
 }
 
 fn scope(guid: &Guid) -> DeviceScope<'_> {
-    DeviceScope { guid, serial: Some("SN-1"), model: None, device_info: "camera" }
+    DeviceScope { id: "x", guid, serial: Some("SN-1"), model: Some("camera") }
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_device_gets_its_own_networks_first_and_one_of_each_name() {
         let given = for_device(db, &key, &scope(&guid)).await.unwrap();
         let ids: Vec<&str> = given.iter().map(|network| network.network_id.as_str()).collect();
         assert_eq!(ids, ["own", "cameras"], "{}", database.name());
-        assert_eq!(given[0].password.as_ref().unwrap().as_slice(), PASSWORD);
+        assert_eq!(given[0].secret.as_ref().unwrap().as_slice(), PASSWORD);
     }
 }
 

@@ -91,7 +91,7 @@ async fn settle_device(conn: &impl ConnectionTrait, now: u64, accepted: &Accepte
             id: &accepted.device_id,
             serial: accepted.serial(),
             guid: voucher.guid(),
-            model: accepted.asserted.model.as_deref(),
+            model: accepted.asserted.model.as_deref().or(Some(&voucher.header().device_info)),
             device_info: &voucher.header().device_info,
             owner_key: &owner_key,
             maker: accepted.asserted.maker.as_deref(),

@@ -1,0 +1,300 @@
+//! `fdo-owner serve`: a flag for each setting, and what a first start prints.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use fdo_service::host::clock::Clock;
+use fdo_service::host::random::Random;
+use fdo_service::host::telemetry;
+use serde_json::{Value, json};
+
+use super::Error;
+use crate::app::{self, Running};
+use crate::config::{Config, LOCAL_URL};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Both listeners bind to loopback unless told otherwise. An owner that devices elsewhere reach needs, for example, \
+--listen 0.0.0.0:8043 --public-url http://owner.example:8043; FDO protects its messages itself. The operator listener \
+needs TLS on such an address. The sealing key may also come from a systemd credential `sealing-key`, or, as 64 \
+hexadecimal digits, from the environment variable FIRSTLIGHT_SEALING_KEY.")]
+pub(super) struct Serve {
+    /// Where devices reach this service [default: 127.0.0.1:8043]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Certificate chain of the device listener, PEM; with it the listener speaks TLS
+    #[arg(long, value_name = "FILE")]
+    listen_certificate: Option<PathBuf>,
+    /// Its private key, PEM, mode 0600
+    #[arg(long, value_name = "FILE")]
+    listen_key: Option<PathBuf>,
+    /// Where operators reach this service [default: 127.0.0.1:8044]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    operators: Option<String>,
+    /// Certificate chain of the operator listener, PEM
+    #[arg(long, value_name = "FILE")]
+    operators_certificate: Option<PathBuf>,
+    /// Its private key, PEM, mode 0600
+    #[arg(long, value_name = "FILE")]
+    operators_key: Option<PathBuf>,
+    /// The URL that rendezvous servers give to devices [default: http://127.0.0.1:8043]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// What this service may call beyond public addresses: loopback, private, or a network like 10.0.0.0/8
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    outbound_allow: Vec<String>,
+    /// sqlite:///path/file.db?mode=rwc or postgres://user@host/name [default: a file in the data directory]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// The file of the sealing key [default: sealing-key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    sealing_key: Option<PathBuf>,
+    /// Log level, or a list of target=level [default: info]
+    #[arg(long)]
+    log: Option<String>,
+    /// human or json [default: human]
+    #[arg(long)]
+    log_format: Option<String>,
+    /// Worker threads of the device listener [default: one per core]
+    #[arg(long)]
+    workers: Option<usize>,
+    #[command(flatten)]
+    claims: ClaimFlags,
+    #[command(flatten)]
+    devices: DeviceFlags,
+    #[command(flatten)]
+    bounds: BoundFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Claims")]
+struct ClaimFlags {
+    /// First pause after a failure; it doubles [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    claims_retry_seconds: Option<u64>,
+    /// The longest pause [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    claims_retry_most_seconds: Option<u64>,
+    /// The pause after "not found" [default: 86400]
+    #[arg(long, value_name = "SECONDS")]
+    claims_not_found_seconds: Option<u64>,
+    /// How long "not found" is asked again [default: 1209600]
+    #[arg(long, value_name = "SECONDS")]
+    claims_not_found_total_seconds: Option<u64>,
+    /// Vouchers fetched at a time [default: 8]
+    #[arg(long, value_name = "NUMBER")]
+    claims_parallel: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Devices")]
+struct DeviceFlags {
+    /// Days that a rendezvous is asked to keep a registration [default: 7]
+    #[arg(long, value_name = "DAYS")]
+    registration_days: Option<u32>,
+    /// Rendezvous spoken to at a time [default: 16]
+    #[arg(long, value_name = "NUMBER")]
+    registration_parallel: Option<usize>,
+    /// What the CA's names begin with; counts on the first start only [default: Firstlight owner]
+    #[arg(long, value_name = "NAME")]
+    ca_name: Option<String>,
+    /// The organization in certificates
+    #[arg(long, value_name = "NAME")]
+    ca_organization: Option<String>,
+    /// Life of an LDevID [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    ca_validity_days: Option<u64>,
+    /// Devices keep GUID, key and HMAC [default: false]
+    #[arg(long, value_name = "BOOL")]
+    onboarding_credential_reuse: Option<bool>,
+    /// Largest service info taken from a device, in bytes [default: 16384]
+    #[arg(long, value_name = "BYTES")]
+    onboarding_max_service_info_size: Option<u16>,
+    /// A device that has networks to get but no fdo.wifi fails [default: false]
+    #[arg(long, value_name = "BOOL")]
+    onboarding_wifi_required: Option<bool>,
+    /// A device without fdo.csr fails [default: false]
+    #[arg(long, value_name = "BOOL")]
+    onboarding_csr_required: Option<bool>,
+    /// A file that every device gets, by its name there; more in the configuration file
+    #[arg(long, value_name = "NAME=FILE")]
+    download: Vec<String>,
+    /// A command, with its arguments after spaces, that every device runs; more in the configuration file
+    #[arg(long, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Bounds")]
+struct BoundFlags {
+    /// Sessions at a time [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    sessions_capacity: Option<usize>,
+    /// Bytes of sessions in memory [default: 67108864]
+    #[arg(long, value_name = "BYTES")]
+    sessions_bytes: Option<usize>,
+    /// A session without a message for so long ends [default: 900]
+    #[arg(long, value_name = "SECONDS")]
+    sessions_idle_seconds: Option<u64>,
+    /// A session ends after so long [default: 86400]
+    #[arg(long, value_name = "SECONDS")]
+    sessions_total_seconds: Option<u64>,
+    /// First messages a second from one address, 0 for any number [default: 200]
+    #[arg(long, value_name = "NUMBER")]
+    limits_source_per_second: Option<u32>,
+    /// At once, from one address [default: 2000]
+    #[arg(long, value_name = "NUMBER")]
+    limits_source_burst: Option<u32>,
+    /// First messages a second for one GUID, 0 for any number [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    limits_guid_per_second: Option<u32>,
+    /// At once, for one GUID [default: 60]
+    #[arg(long, value_name = "NUMBER")]
+    limits_guid_burst: Option<u32>,
+    /// Addresses and GUIDs that are counted [default: 65536]
+    #[arg(long, value_name = "NUMBER")]
+    limits_table: Option<usize>,
+}
+
+impl Serve {
+    /// The flags as settings; null where one was not given.
+    pub(super) fn settings(&self) -> Value {
+        let (claims, devices, bounds) = (&self.claims, &self.devices, &self.bounds);
+        json!({
+            "listen": { "address": self.listen, "certificate": self.listen_certificate, "key": self.listen_key },
+            "operators": {
+                "address": self.operators, "certificate": self.operators_certificate, "key": self.operators_key,
+            },
+            "public_url": self.public_url,
+            "outbound_allow": given(&self.outbound_allow),
+            "database": self.database,
+            "sealing_key": self.sealing_key,
+            "log": self.log,
+            "log_format": self.log_format,
+            "workers": self.workers,
+            "claims": {
+                "retry_seconds": claims.claims_retry_seconds,
+                "retry_most_seconds": claims.claims_retry_most_seconds,
+                "not_found_seconds": claims.claims_not_found_seconds,
+                "not_found_total_seconds": claims.claims_not_found_total_seconds,
+                "parallel": claims.claims_parallel,
+            },
+            "registration": { "days": devices.registration_days, "parallel": devices.registration_parallel },
+            "ca": {
+                "name": devices.ca_name,
+                "organization": devices.ca_organization,
+                "validity_days": devices.ca_validity_days,
+            },
+            "onboarding": {
+                "credential_reuse": devices.onboarding_credential_reuse,
+                "max_service_info_size": devices.onboarding_max_service_info_size,
+                "wifi_required": devices.onboarding_wifi_required,
+                "csr_required": devices.onboarding_csr_required,
+            },
+            "downloads": given(&devices.download.iter().map(|text| download(text)).collect::<Vec<_>>()),
+            "commands": given(&devices.command.iter().map(|text| command(text)).collect::<Vec<_>>()),
+            "sessions": {
+                "capacity": bounds.sessions_capacity,
+                "bytes": bounds.sessions_bytes,
+                "idle_seconds": bounds.sessions_idle_seconds,
+                "total_seconds": bounds.sessions_total_seconds,
+            },
+            "limits": {
+                "source_per_second": bounds.limits_source_per_second,
+                "source_burst": bounds.limits_source_burst,
+                "guid_per_second": bounds.limits_guid_per_second,
+                "guid_burst": bounds.limits_guid_burst,
+                "table": bounds.limits_table,
+            },
+        })
+    }
+}
+
+fn given<T: serde::Serialize>(list: &[T]) -> Value {
+    if list.is_empty() { Value::Null } else { json!(list) }
+}
+
+fn download(text: &str) -> Value {
+    let (name, file) = text.split_once('=').unwrap_or((text, text));
+    json!({ "name": name, "file": file })
+}
+
+fn command(text: &str) -> Value {
+    let mut words = text.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    json!({ "command": program, "args": words.collect::<Vec<_>>() })
+}
+
+pub(super) async fn run(config: &Config, data_dir: &Path) -> Result<(), Error> {
+    telemetry::init(&config.log, config.log_format)?;
+    let running = app::start(config, data_dir, Clock::system(), Random::system()).await?;
+    announce(&running, config)?;
+    running.until_signal().await;
+    Ok(())
+}
+
+fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let scheme = |tls: bool| if tls { "https" } else { "http" };
+    if let Some(address) = running.address("device") {
+        writeln!(out, "devices:   {}://{address}", scheme(config.listen.certificate.is_some()))?;
+    }
+    if let Some(address) = running.address("operator") {
+        writeln!(out, "operators: {}://{address}", scheme(config.operators.certificate.is_some()))?;
+    }
+    writeln!(out, "devices are sent to {}", config.public_url.as_deref().unwrap_or(LOCAL_URL))?;
+    if let Some(token) = &running.first_token {
+        for file in running.app.keys.all() {
+            writeln!(out, "owner key {}: {}", file.key.key_type(), file.path.display())?;
+        }
+        let data_dir = &running.app.data_dir;
+        let sealing = config.sealing_key.clone().unwrap_or_else(|| data_dir.join("sealing-key"));
+        if sealing.exists() {
+            writeln!(out, "sealing key: {} (without it, what is sealed in the database is lost)", sealing.display())?;
+        }
+        writeln!(out, "operator token, shown this once: {}", token.as_str())?;
+        writeln!(out, "it is also kept in {}", data_dir.join("operator-token").display())?;
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn every_setting_has_a_flag() {
+        fn leaves(prefix: &str, value: &Value, into: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => map.iter().for_each(|(key, value)| leaves(&format!("{prefix}/{key}"), value, into)),
+                _ => into.push(prefix.to_owned()),
+            }
+        }
+        let (mut flags, mut settings) = (Vec::new(), Vec::new());
+        leaves("", &Line::parse_from(["fdo-owner"]).serve.settings(), &mut flags);
+        leaves("", &json!(Config::default()), &mut settings);
+        flags.sort();
+        settings.sort();
+        assert_eq!(flags, settings);
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let line = ["fdo-owner", "--listen", "127.0.0.1:0", "--outbound-allow", "loopback", "--download", "motd=/x"];
+        let settings = Line::parse_from(line).serve.settings();
+        let config: Config = fdo_service::host::config::load(None, "FDO_OWNER_TEST_B_", &settings).unwrap();
+        assert_eq!(config.listen.address, "127.0.0.1:0");
+        assert_eq!(config.outbound_allow, ["loopback"]);
+        assert_eq!(config.downloads[0].name, "motd");
+        assert_eq!(config.operators.address, "127.0.0.1:8044");
+    }
+}
