@@ -16,7 +16,7 @@ pub mod redirection;
 pub mod registration;
 
 // edges
-mod conversation;
-mod routes;
 pub mod app;
 pub mod cli;
+mod conversation;
+mod routes;

@@ -148,3 +148,54 @@ impl ServerCertVerifier for Pinned {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use fdo_pki::{Lifetime, make_tls_server};
+    use fdo_protocol::crypto::{KeyType, SigningKey};
+    use rand_core::SeedableRng;
+
+    const NOW: u64 = 1_795_478_400;
+
+    fn certificate(seed: u64) -> CertificateDer<'static> {
+        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(seed);
+        let key = SigningKey::generate(KeyType::P256, &mut rng).unwrap();
+        let names = [fdo_pki::ServerName::Dns("maker.example".to_owned())];
+        let issued = make_tls_server("maker", &names, &key, Lifetime::years(1), NOW, &mut rng).unwrap();
+        CertificateDer::from(issued.der().to_vec())
+    }
+
+    fn accepts(trust: ServerTrust, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], name: &str) -> bool {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let name = ServerName::try_from(name).unwrap();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW + 10));
+        Pinned { trust, provider }.check(leaf, others, &name, now).is_ok()
+    }
+
+    #[test]
+    fn pins_hold_and_bind() {
+        let (one, other) = (certificate(1), certificate(2));
+        let hash = |certificate: &CertificateDer<'_>| Hash::of(HashType::Sha256, &[certificate]);
+        let spki = ParsedCertificate::try_from(&one).unwrap().subject_public_key_info();
+        let key: [u8; 32] = Hash::of(HashType::Sha256, &[&spki]).digest().try_into().unwrap();
+        let pins = [ServerTrust::Certificate(hash(&one)), ServerTrust::Key(key)];
+        for trust in pins {
+            assert!(accepts(trust.clone(), &one, &[], "elsewhere.example"));
+            assert!(!accepts(trust, &other, std::slice::from_ref(&one), "maker.example"));
+        }
+        assert!(accepts(ServerTrust::Any, &other, &[], "maker.example"));
+    }
+
+    #[test]
+    fn an_authority_must_have_signed_and_garbage_is_refused() {
+        let (one, other) = (certificate(1), certificate(2));
+        let authority = ServerTrust::Authority(other.to_vec());
+        assert!(!accepts(authority, &one, &[], "maker.example"));
+        let hash = ServerTrust::AuthorityHash(Hash::of(HashType::Sha256, &[&other]));
+        assert!(!accepts(hash.clone(), &one, &[], "maker.example"), "it was not sent along");
+        assert!(!accepts(hash, &one, std::slice::from_ref(&other), "maker.example"), "it did not sign");
+        assert!(matches!(client_config(&ServerTrust::Authority(vec![1, 2, 3])), Err(Error::Settings(_))));
+    }
+}

@@ -19,9 +19,13 @@ use crate::config::{Config, ENV_PREFIX};
 
 /// The FDO rendezvous: owners register where their devices find them, devices ask for it.
 #[derive(Debug, Parser)]
-#[command(name = "fdo-rendezvous", version, after_help = "\
+#[command(
+    name = "fdo-rendezvous",
+    version,
+    after_help = "\
 Settings come from the file given by --config, overridden by environment variables FDO_RENDEZVOUS_.. (nested by two \
-underscores: FDO_RENDEZVOUS_LISTEN__ADDRESS), overridden by flags.")]
+underscores: FDO_RENDEZVOUS_LISTEN__ADDRESS), overridden by flags."
+)]
 pub struct Cli {
     /// Where keys and the SQLite database are kept.
     #[arg(long, global = true, env = "FDO_RENDEZVOUS_DATA_DIR", value_name = "FOLDER")]

@@ -65,7 +65,8 @@ impl To0 {
 /// The chain must hang together; whose it is does not matter to a rendezvous that is open to all.
 fn check_device_chain(voucher: &VerifiedVoucher) -> Result<(), Fault> {
     let certificates: Vec<&[u8]> = voucher.certificates().unwrap_or_default().iter().map(|der| &der[..]).collect();
-    let checked = DeviceChain::parse(&certificates).and_then(|chain| chain.accept_unanchored(&ChainPolicy::default()));
+    let checked =
+        DeviceChain::parse(&certificates).and_then(|chain| chain.accept_unanchored(&ChainPolicy::default()));
     match checked {
         Ok(_) => Ok(()),
         Err(error) => {

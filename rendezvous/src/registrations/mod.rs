@@ -142,7 +142,12 @@ impl Registrations {
         Ok(())
     }
 
-    async fn write(&self, conn: &impl ConnectionTrait, granted: Granted, now: u64) -> Result<(), RegistrationError> {
+    async fn write(
+        &self,
+        conn: &impl ConnectionTrait,
+        granted: Granted,
+        now: u64,
+    ) -> Result<(), RegistrationError> {
         let Granted { mut registration, owners } = granted;
         let rows = store::list_of(conn, &registration.guid).await?;
         match rows.iter().find(|row| row.device == registration.device) {
@@ -218,7 +223,11 @@ impl Registrations {
 
     /// Removes all of a GUID within the caller's transaction and tells how many there were. After the commit the
     /// caller says so with [`Registrations::forget`].
-    pub async fn delete(&self, conn: &(impl ConnectionTrait + TransactionTrait), guid: &Guid) -> Result<u64, DbErr> {
+    pub async fn delete(
+        &self,
+        conn: &(impl ConnectionTrait + TransactionTrait),
+        guid: &Guid,
+    ) -> Result<u64, DbErr> {
         store::delete(conn, guid).await
     }
 

@@ -36,7 +36,8 @@ pub struct RegistrationView {
 
 impl From<Registration> for RegistrationView {
     fn from(row: Registration) -> Self {
-        let blob = Sign1::from_bytes(&row.to1d).and_then(|to1d| cbor::decode::<To1dBlob>(to1d.unverified_payload()));
+        let blob =
+            Sign1::from_bytes(&row.to1d).and_then(|to1d| cbor::decode::<To1dBlob>(to1d.unverified_payload()));
         Self {
             guid: row.guid.to_string(),
             device: hex::encode(row.device),
@@ -112,7 +113,8 @@ fn position((guid, device): &(String, String)) -> Result<(Guid, [u8; 32]), Probl
 }
 
 fn parse(guid: &str) -> Result<Guid, Problem> {
-    guid.parse().map_err(|_| Problem::bad_request("guid", "A GUID is 32 hexadecimal digits, with or without hyphens."))
+    guid.parse()
+        .map_err(|_| Problem::bad_request("guid", "A GUID is 32 hexadecimal digits, with or without hyphens."))
 }
 
 fn unknown(guid: &Guid) -> Problem {

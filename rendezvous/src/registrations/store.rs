@@ -82,9 +82,9 @@ pub(super) async fn list(
     if let Some((guid, device)) = after {
         let guid = guid.as_bytes().to_vec();
         query = query.filter(
-            Condition::any().add(Column::Guid.gt(guid.clone())).add(
-                Condition::all().add(Column::Guid.eq(guid)).add(Column::Device.gt(device.to_vec())),
-            ),
+            Condition::any()
+                .add(Column::Guid.gt(guid.clone()))
+                .add(Condition::all().add(Column::Guid.eq(guid)).add(Column::Device.gt(device.to_vec()))),
         );
     }
     let rows = query.all(conn).await?;

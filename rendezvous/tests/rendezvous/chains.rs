@@ -117,10 +117,8 @@ async fn two_owners_at_once_leave_one_registration() {
     for world in World::all().await {
         let (device, first, second) = (Device::new(), key(), key());
         let (short, long) = (device.sold_to(&[&first]), device.sold_to(&[&first, &second]));
-        let (one, two) = tokio::join!(
-            world.register(short.bytes(), &first, 1),
-            world.register(long.bytes(), &second, 2)
-        );
+        let (one, two) =
+            tokio::join!(world.register(short.bytes(), &first, 1), world.register(long.bytes(), &second, 2));
         two.ok(23);
         assert!(one.status == 200 || one.status == 500);
         assert_eq!(world.rows().await.len(), 1, "{}", world.database.name());

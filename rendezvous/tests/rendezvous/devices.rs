@@ -1,6 +1,8 @@
 //! Makes manufacturers' devices, their vouchers and the messages of TO0 and TO1, right or wrong on purpose.
 
-use fdo_pki::{CaSubject, Csr, DeviceSerial, IdevidProfile, IdevidSubject, Issuer, Lifetime, build_csr, make_device_ca};
+use fdo_pki::{
+    CaSubject, Csr, DeviceSerial, IdevidProfile, IdevidSubject, Issuer, Lifetime, build_csr, make_device_ca,
+};
 use fdo_protocol::cbor::{self, RawItem, Wrapped};
 use fdo_protocol::cose::{EatPayload, Sign1};
 use fdo_protocol::crypto::{KeyType, SigningKey};

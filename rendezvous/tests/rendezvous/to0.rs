@@ -128,7 +128,9 @@ async fn rvt_22_bad_to0sign_nonce() {
 #[tokio::test]
 async fn rvt_22_bad_rendevouz_blob() {
     let case = Case::new().await;
-    for addr in ["80", "8184f6f6185003", "818443000000f6185003", "8184447f000001f6185000", "8184447f000001f6185007"] {
+    for addr in
+        ["80", "8184f6f6185003", "818443000000f6185003", "8184447f000001f6185000", "8184447f000001f6185007"]
+    {
         let signing = Signing { addr: hex::decode(addr).unwrap(), ..case.signing() };
         case.refused(&signing.body(&case.owner), ErrorCode::InvalidMessage).await;
     }

@@ -33,11 +33,8 @@ impl MigrationTrait for Migration {
             .primary_key(Index::create().col(name("guid")).col(name("device")))
             .take();
         manager.create_table(registrations).await?;
-        let expires = Index::create()
-            .name("registration_expires")
-            .table(name("registration"))
-            .col(name("expires"))
-            .take();
+        let expires =
+            Index::create().name("registration_expires").table(name("registration")).col(name("expires")).take();
         manager.create_index(expires).await
     }
 }
