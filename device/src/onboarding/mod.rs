@@ -244,5 +244,3 @@ fn note(
     }
 }
 
-#[cfg(test)]
-mod tests;
