@@ -1,0 +1,180 @@
+//! `serve`: a flag for each setting; what is not given comes from the environment, the file, or the defaults.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use fdo_service::host::config::{self, ConfigError};
+use serde_json::{Value, json};
+
+use super::Global;
+use crate::config::{Config, ENV_PREFIX};
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Admission {
+    /// Only serial numbers entered beforehand.
+    Listed,
+    /// Every serial number that has no voucher yet.
+    Open,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Args, Clone)]
+pub struct ServeArgs {
+    /// The maker's name: in certificates, and what buyers see [default: Firstlight].
+    #[arg(long)]
+    name: Option<String>,
+    /// sqlite:///path/file.db?mode=rwc or postgres://user@host/name [default: a file in the data directory].
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Worker threads of the device and claims listeners [default: one a core].
+    #[arg(long)]
+    workers: Option<usize>,
+    /// Filter of the log, such as `info` or `info,fdo_manufacturer=debug` [default: info].
+    #[arg(long)]
+    log: Option<String>,
+    /// How log lines look [default: human].
+    #[arg(long)]
+    log_format: Option<Format>,
+    /// Which devices may be initialized [default: listed].
+    #[arg(long)]
+    admission: Option<Admission>,
+    /// Where devices look for their owner, in order; repeat it [default: http://127.0.0.1:8041].
+    #[arg(long, value_name = "URL")]
+    rendezvous: Option<Vec<String>>,
+    /// Address of the device listener (DI) [default: 127.0.0.1:8038].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// PEM chain for TLS on the device listener.
+    #[arg(long, value_name = "FILE")]
+    listen_certificate: Option<PathBuf>,
+    /// PEM key for TLS on the device listener.
+    #[arg(long, value_name = "FILE")]
+    listen_key: Option<PathBuf>,
+    /// Address of the operators' listener; TLS is required unless it is loopback [default: 127.0.0.1:8039].
+    #[arg(long, value_name = "ADDRESS")]
+    operators: Option<String>,
+    /// PEM chain for TLS on the operators' listener.
+    #[arg(long, value_name = "FILE")]
+    operators_certificate: Option<PathBuf>,
+    /// PEM key for TLS on the operators' listener.
+    #[arg(long, value_name = "FILE")]
+    operators_key: Option<PathBuf>,
+    /// Address of the claims listener, always TLS with the identity key [default: 127.0.0.1:8040].
+    #[arg(long, value_name = "ADDRESS")]
+    claims: Option<String>,
+    /// Host name or address in the claims certificate; repeat it [default: localhost 127.0.0.1 ::1].
+    #[arg(long, value_name = "NAME")]
+    claims_name: Option<Vec<String>>,
+    /// URL that buyers are told [default: https:// and the claims address].
+    #[arg(long, value_name = "URL")]
+    claims_url: Option<String>,
+    /// Accept KeyAuth signatures of older clients (empty or raw additional data).
+    #[arg(long)]
+    older_key_auth: bool,
+    /// Serial numbers that one buyer's key may ask for in an hour [default: 600].
+    #[arg(long)]
+    serials_per_hour: Option<u32>,
+    /// Unknown serials and wrong codes that one address may send in an hour [default: 60].
+    #[arg(long)]
+    misses_per_hour: Option<u32>,
+    /// Organization in IDevIDs [default: the maker's name].
+    #[arg(long)]
+    organization: Option<String>,
+    /// OID of the hardware's type; with it, IDevIDs carry a HardwareModuleName.
+    #[arg(long, value_name = "OID")]
+    hardware_type: Option<String>,
+}
+
+impl ServeArgs {
+    /// All settings together.
+    pub fn config(&self, global: &Global) -> Result<Config, ConfigError> {
+        config::load(global.config.as_deref(), ENV_PREFIX, &self.flags())
+    }
+
+    /// As a tree like the file's; null is "not given".
+    fn flags(&self) -> Value {
+        json!({
+            "name": self.name,
+            "database": self.database,
+            "workers": self.workers,
+            "log": self.log,
+            "log_format": self.log_format.map(name),
+            "admission": self.admission.map(name),
+            "rendezvous": self.rendezvous,
+            "listen": {
+                "address": self.listen,
+                "certificate": self.listen_certificate,
+                "key": self.listen_key,
+            },
+            "operators": {
+                "address": self.operators,
+                "certificate": self.operators_certificate,
+                "key": self.operators_key,
+            },
+            "claims": {
+                "address": self.claims,
+                "names": self.claims_name,
+                "public_url": self.claims_url,
+                "older_key_auth": self.older_key_auth.then_some(true),
+                "serials_per_hour": self.serials_per_hour,
+                "misses_per_hour": self.misses_per_hour,
+            },
+            "idevid": {
+                "organization": self.organization,
+                "hardware_type": self.hardware_type,
+            },
+        })
+    }
+}
+
+fn name<T: ValueEnum>(value: T) -> Option<String> {
+    value.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{Cli, Command};
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "name = \"Acme\"\nadmission = \"listed\"\n[claims]\naddress = \"127.0.0.1:1\"\n",
+        )
+        .unwrap();
+        let path = file.path().to_str().unwrap();
+        let cli = Cli::parse_from([
+            "fdo-manufacturer",
+            "serve",
+            "--config",
+            path,
+            "--admission",
+            "open",
+            "--rendezvous",
+            "http://a",
+            "--rendezvous",
+            "https://b:1",
+            "--older-key-auth",
+        ]);
+        let Command::Serve(serve) = &cli.command else { panic!("not serve") };
+        let config = serve.config(&cli.global).unwrap();
+        assert_eq!((config.name.as_str(), config.admission), ("Acme", crate::config::Admission::Open));
+        assert_eq!(config.rendezvous_info().unwrap().directives().len(), 2);
+        assert_eq!((config.claims.address.as_str(), config.claims.older_key_auth), ("127.0.0.1:1", true));
+        std::fs::write(file.path(), "nmae = \"Acme\"\n").unwrap();
+        assert!(serve.config(&cli.global).unwrap_err().to_string().contains("nmae"));
+    }
+}
