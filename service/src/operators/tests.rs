@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::routes::CreatedToken;
 use super::*;
 use crate::cli::{ApiClient, CliError};
-use crate::database;
+use crate::database::{self, ConnectionTrait};
 use crate::db::SharedMigrator;
 use crate::db::testing::TestDatabase;
 use crate::host::{Host, HostError, Listener, Running};
