@@ -35,6 +35,9 @@ pub struct AgentSettings {
     pub modules: ModuleSettings,
 }
 
+/// Is told of each step, for people who wait.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// One device.
 #[derive(Clone)]
 pub struct Agent<T> {
@@ -49,7 +52,7 @@ pub struct Agent<T> {
     /// Randomness.
     pub random: Random,
     /// Told of each step, for a progress line.
-    pub progress: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub progress: Option<Progress>,
 }
 
 /// Why a run of a protocol ended early.
@@ -105,7 +108,9 @@ impl<T: Transport> Agent<T> {
         {
             let correlation = self.random.rng().next_u32();
             tracing::debug!(%error, correlation, code = fault.code().number(), "ending the conversation");
-            run.channel.send_error(&ErrorMessage::new(fault.code(), run.last, self.clock.now(), correlation)).await;
+            run.channel
+                .send_error(&ErrorMessage::new(fault.code(), run.last, self.clock.now(), correlation))
+                .await;
         }
         outcome
     }

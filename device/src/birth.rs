@@ -130,7 +130,8 @@ fn clean_serial(raw: &str) -> Option<String> {
     let trimmed = raw.trim();
     let lower = trimmed.to_ascii_lowercase();
     let serial: String = trimmed.chars().map(|c| if allowed(c) { c } else { '-' }).take(64).collect();
-    let useless = PLACEHOLDERS.contains(&lower.as_str()) || !serial.chars().any(|c| c.is_ascii_alphanumeric() && c != '0');
+    let useless =
+        PLACEHOLDERS.contains(&lower.as_str()) || !serial.chars().any(|c| c.is_ascii_alphanumeric() && c != '0');
     (!useless).then_some(serial)
 }
 

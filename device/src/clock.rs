@@ -11,9 +11,7 @@ impl Clock {
     /// The clock of this machine.
     #[allow(clippy::disallowed_methods)]
     pub fn system() -> Self {
-        Self::from_fn(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-        })
+        Self::from_fn(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
     }
 
     /// Any other source of unix seconds.

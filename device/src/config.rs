@@ -167,10 +167,8 @@ impl Config {
 
     fn suites(&self) -> Result<(Option<KexSuite>, Option<CipherSuite>), ConfigError> {
         let kex = self.key_exchange.as_deref().map(KexSuite::from_name).transpose();
-        let kex = kex.map_err(|_| ConfigError::Value {
-            key: "key_exchange",
-            reason: "must be ECDH256 or ECDH384",
-        })?;
+        let kex =
+            kex.map_err(|_| ConfigError::Value { key: "key_exchange", reason: "must be ECDH256 or ECDH384" })?;
         let cipher = match self.cipher.as_deref() {
             None => None,
             Some("A128GCM") => Some(CipherSuite::A128Gcm),

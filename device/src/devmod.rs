@@ -51,8 +51,14 @@ impl Machine {
 
 fn pretty_name(release: &str) -> String {
     let value = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    let name: String =
-        value.unwrap_or("Linux").trim().trim_matches(['"', '\'']).chars().filter(|c| !c.is_control()).take(100).collect();
+    let name: String = value
+        .unwrap_or("Linux")
+        .trim()
+        .trim_matches(['"', '\''])
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(100)
+        .collect();
     if name.is_empty() { "Linux".to_owned() } else { name }
 }
 
@@ -65,7 +71,7 @@ mod tests {
     fn required_keys_come_in_order_and_modules_last() {
         let machine = Machine { version: "1".into(), model: "m".into(), serial: "s".into() };
         let pairs = machine.devmod(&["fdo.wifi"]);
-        let keys: Vec<&str> = pairs.iter().map(|kv| kv.message()).collect();
+        let keys: Vec<&str> = pairs.iter().map(ServiceInfoKv::message).collect();
         assert_eq!(keys[0], "active");
         for required in ["os", "arch", "version", "device", "sep", "bin", "nummodules"] {
             assert!(keys.contains(&required), "{required}");

@@ -14,9 +14,9 @@ pub mod simulate;
 pub mod store;
 mod transport;
 
-pub use agent::{Agent, AgentSettings, RunError};
+pub use agent::{Agent, AgentSettings, Progress, RunError};
 pub use birth::{Birth, BirthError, machine_serial};
 pub use clock::Clock;
-pub use onboarding::{Attempts, Failure, Onboarded, OnboardError, Policy};
+pub use onboarding::{Attempts, Failure, OnboardError, Onboarded, Policy};
 pub use random::{NoRandomness, Random};
 pub use transport::{Channel, HttpTransport, Transport, TransportError};

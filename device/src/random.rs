@@ -20,6 +20,7 @@ impl Random {
     ///
     /// # Errors
     /// [`NoRandomness`] where the operating system cannot give any.
+    #[allow(clippy::disallowed_methods)]
     pub fn system() -> Result<Self, NoRandomness> {
         let mut seed = Zeroizing::new([0_u8; 32]);
         getrandom::fill(&mut *seed).map_err(NoRandomness)?;

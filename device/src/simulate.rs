@@ -185,8 +185,7 @@ fn open(config: &Config, path: Option<&std::path::Path>) -> Result<Store, StoreE
         return Store::open(Directory::in_memory(), Some(Directory::in_memory()));
     };
     let on_disk = |path: &std::path::Path| {
-        Directory::on_disk(path)
-            .map_err(|source| StoreError::File { file: path.display().to_string(), source })
+        Directory::on_disk(path).map_err(|source| StoreError::File { file: path.display().to_string(), source })
     };
     // Devices that shared one directory of networks would replace each other's.
     let wifi = Config { wifi_dir: None, ..config.clone() }.wifi_directory(path);

@@ -223,15 +223,26 @@ async fn small_messages_and_files_work() {
         download("length", cbor::encode(&100_000_u64)),
         download("sha-384", cbor::encode(&ByteString(sha2::Sha384::digest(&content).to_vec()))),
     ]];
-    script.extend(content.chunks(1014).map(|chunk| vec![download("data", cbor::encode(&ByteString(chunk.to_vec())))]));
-    script.push(vec![download("name", cbor::encode("../outside")), download("data", cbor::encode(&ByteString(vec![1])))]);
+    script.extend(
+        content.chunks(1014).map(|chunk| vec![download("data", cbor::encode(&ByteString(chunk.to_vec())))]),
+    );
+    script.push(vec![
+        download("name", cbor::encode("../outside")),
+        download("data", cbor::encode(&ByteString(vec![1]))),
+    ]);
     world.services().script = script.into();
     let status = now(world.power_on().await);
     assert_eq!(std::fs::read(directory.path().join("files/conf/app.bin")).unwrap(), content);
     assert_eq!(status.files, ["conf/app.bin"]);
     assert!(status.refused[0].contains("outside"), "{:?}", status.refused);
     assert!(!directory.path().join("outside").exists());
-    let done: Vec<i64> = world.services().said.iter().filter(|kv| kv.message() == "done").map(|kv| cbor::decode(&kv.value).unwrap()).collect();
+    let done: Vec<i64> = world
+        .services()
+        .said
+        .iter()
+        .filter(|kv| kv.message() == "done")
+        .map(|kv| cbor::decode(&kv.value).unwrap())
+        .collect();
     assert_eq!(done, [100_000, -1]);
 }
 
@@ -258,7 +269,7 @@ async fn a_crash_at_any_write_costs_nothing() {
         world.state.fail_after(None);
         let done = first.is_ok();
         let second = world.power_on().await.unwrap_or_else(|error| panic!("after {writes} writes: {error}"));
-        assert_eq!(done, matches!(second, Onboarded::Already(_)) && first.is_ok(), "after {writes} writes");
+        assert!(!done || matches!(second, Onboarded::Already(_)), "after {writes} writes");
         assert_ldevid(&world);
         assert_eq!(world.wifi.names().unwrap(), ["fdo-site.nmconnection"]);
         assert!(!world.store().credential().unwrap().active);

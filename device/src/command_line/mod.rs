@@ -11,9 +11,7 @@ use anyhow::Context as _;
 use fdo_device::config::Config;
 use fdo_device::simulate::{self, Fleet};
 use fdo_device::store::{Directory, Store};
-use fdo_device::{
-    Agent, Attempts, Birth, Clock, HttpTransport, Onboarded, Policy, Random, machine_serial,
-};
+use fdo_device::{Agent, Attempts, Birth, Clock, HttpTransport, Onboarded, Policy, Random, machine_serial};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub use arguments::{Action, Arguments, LogFormat};
@@ -66,8 +64,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
 }
 
 fn open(state: &Path, config: &Config) -> anyhow::Result<Store> {
-    let on_disk =
-        |path: &Path| Directory::on_disk(path).with_context(|| format!("directory {}", path.display()));
+    let on_disk = |path: &Path| Directory::on_disk(path).with_context(|| format!("directory {}", path.display()));
     let wifi = config.wifi_directory(state);
     Ok(Store::open(on_disk(state)?, wifi.as_deref().map(on_disk).transpose()?)?)
 }
@@ -118,12 +115,7 @@ async fn init(state: &Path, file: Option<&Path>, asked: &BirthArguments, json: b
     Ok(true)
 }
 
-async fn onboard(
-    state: &Path,
-    file: Option<&Path>,
-    asked: &OnboardArguments,
-    json: bool,
-) -> anyhow::Result<bool> {
+async fn onboard(state: &Path, file: Option<&Path>, asked: &OnboardArguments, json: bool) -> anyhow::Result<bool> {
     let config = Config::load(file, asked)?;
     let attempts = if asked.retry { Attempts::Forever } else { Attempts::Limited(asked.attempts) };
     let spinner = spinner();

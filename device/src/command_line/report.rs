@@ -68,7 +68,9 @@ pub fn onboarded(outcome: &Onboarded, state: &Path, json: bool) -> anyhow::Resul
             print(&json!({ "result": "already-onboarded", "guid": guid.to_string() }))
         }
         Onboarded::Already(guid) => {
-            out(&format!("This device is onboarded already, GUID {guid}. Nothing to do (--reonboard does it again)."));
+            out(&format!(
+                "This device is onboarded already, GUID {guid}. Nothing to do (--reonboard does it again)."
+            ));
             Ok(())
         }
         Onboarded::Now { guid, next_guid, status } if json => {
@@ -128,11 +130,14 @@ pub fn status(store: &Store, json: bool) -> anyhow::Result<()> {
         out("This device has no credential yet: run `fdo-device init`.");
         return Ok(());
     };
-    out(&format!("State       {}", match state {
-        "unconfirmed" => "the owner's last word was lost: run `fdo-device onboard`",
-        "initialised" => "waiting for its owner: run `fdo-device onboard`",
-        _ => "onboarded",
-    }));
+    out(&format!(
+        "State       {}",
+        match state {
+            "unconfirmed" => "the owner's last word was lost: run `fdo-device onboard`",
+            "initialised" => "waiting for its owner: run `fdo-device onboard`",
+            _ => "onboarded",
+        }
+    ));
     out(&format!("Serial      {}", status.serial));
     out(&format!("Model       {}", status.model));
     out(&format!("GUID        {}", credential.guid));

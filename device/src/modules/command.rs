@@ -153,7 +153,8 @@ impl Command {
 /// What the program started itself must not outlive the limit either.
 async fn kill_group(child: &Child) {
     if let Some(id) = child.id() {
-        let kill = Process::new("/bin/kill").args(["-KILL", "--", &format!("-{id}")]).stderr(Stdio::null()).status();
+        let kill =
+            Process::new("/bin/kill").args(["-KILL", "--", &format!("-{id}")]).stderr(Stdio::null()).status();
         let _ = tokio::time::timeout(Duration::from_secs(5), kill).await;
     }
 }
@@ -250,13 +251,23 @@ mod tests {
     async fn time_and_output_are_bounded_and_the_directory_is_ours() {
         let directory = tempfile::tempdir().unwrap();
         let mut slow = module(directory.path(), 1, 4096);
-        let pairs = [("command", encode("sleep")), ("args", strings(&["60"])), ("may_fail", vec![0xf5]), ("execute", vec![0xf6])];
+        let pairs = [
+            ("command", encode("sleep")),
+            ("args", strings(&["60"])),
+            ("may_fail", vec![0xf5]),
+            ("execute", vec![0xf6]),
+        ];
         let (outcome, answers) = run(&mut slow, &pairs).await;
         outcome.unwrap();
         assert!(answers.refused()[0].contains("1 seconds"));
 
         let mut chatty = module(directory.path(), 10, 2000);
-        let pairs = [("command", encode("seq")), ("args", strings(&["100000"])), ("return_stdout", vec![0xf5]), ("execute", vec![0xf6])];
+        let pairs = [
+            ("command", encode("seq")),
+            ("args", strings(&["100000"])),
+            ("return_stdout", vec![0xf5]),
+            ("execute", vec![0xf6]),
+        ];
         let (outcome, answers) = run(&mut chatty, &pairs).await;
         outcome.unwrap();
         let pieces = said(&answers, "stdout");
@@ -267,6 +278,9 @@ mod tests {
         let pairs = [("command", encode("pwd")), ("return_stdout", vec![0xf5]), ("execute", vec![0xf6])];
         let (_, answers) = run(&mut here, &pairs).await;
         let told = cbor::decode::<ByteString>(&said(&answers, "stdout")[0]).unwrap();
-        assert_eq!(String::from_utf8_lossy(&told).trim(), directory.path().canonicalize().unwrap().to_str().unwrap());
+        assert_eq!(
+            String::from_utf8_lossy(&told).trim(),
+            directory.path().canonicalize().unwrap().to_str().unwrap()
+        );
     }
 }

@@ -103,8 +103,8 @@ impl Csr {
         let key = SigningKey::generate(self.key_type, rng)?;
         let serial = DeviceSerial::parse(&self.serial).or_else(|_| DeviceSerial::from_certificate(&self.serial));
         let serial = serial.map_err(|_| Error::Internal("serial number for a certification request"))?;
-        let request = fdo_pki::build_csr(&key, None, &serial)
-            .map_err(|_| Error::Internal("certification request"))?;
+        let request =
+            fdo_pki::build_csr(&key, None, &serial).map_err(|_| Error::Internal("certification request"))?;
         answers.say("active", &true);
         answers.say("cacerts-req", &CERTS_ONLY);
         answers.say("simpleenroll-req", fdo_pki::encode_base64(&request).as_str());
@@ -115,7 +115,11 @@ impl Csr {
     /// Once both halves are there: the certificate must be for our key and chain to the CA certificates.
     fn check(&self) -> Result<(), Error> {
         let (Some(key), Some(certificate)) = (&self.key, &self.certificate) else {
-            return if self.key.is_some() { Ok(()) } else { Err(Error::Rejected("a certificate that nobody asked for")) };
+            return if self.key.is_some() {
+                Ok(())
+            } else {
+                Err(Error::Rejected("a certificate that nobody asked for"))
+            };
         };
         let chain = DeviceChain::parse(&[certificate]).map_err(|_| Error::Malformed("certificate"))?;
         if chain.leaf_key() != key.verifying_key() {

@@ -45,7 +45,8 @@ pub struct ModuleSettings {
 enum Module {
     Wifi(Wifi),
     Csr(Csr),
-    Download(Download),
+    // Its hash state is large.
+    Download(Box<Download>),
     Command(Command),
 }
 
@@ -126,7 +127,10 @@ impl Modules {
         let list = [
             Wifi::new(&settings.wifi).map(Module::Wifi),
             settings.enrolment.then(|| Module::Csr(Csr::new(key_type, serial))),
-            settings.download.as_ref().map(|(path, limit)| Module::Download(Download::new(path, *limit))),
+            settings
+                .download
+                .as_ref()
+                .map(|(path, limit)| Module::Download(Box::new(Download::new(path, *limit)))),
             settings.command.clone().map(|settings| Module::Command(Command::new(settings))),
         ];
         Self {
@@ -146,11 +150,7 @@ impl Modules {
     ///
     /// # Errors
     /// What must end the conversation: [`Error::Malformed`], [`Error::Rejected`].
-    pub async fn receive(
-        &mut self,
-        kv: &ServiceInfoKv,
-        rng: &mut (dyn CryptoRng + Send),
-    ) -> Result<(), Error> {
+    pub async fn receive(&mut self, kv: &ServiceInfoKv, rng: &mut (dyn CryptoRng + Send)) -> Result<(), Error> {
         let Some(module) = self.list.iter_mut().find(|module| module.name() == kv.module()) else {
             self.refuse_module(kv);
             return Ok(());

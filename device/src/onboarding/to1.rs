@@ -8,12 +8,7 @@ use crate::agent::{Agent, Run, RunError, Secrets};
 use crate::transport::Transport;
 
 impl<T: Transport> Agent<T> {
-    pub(super) async fn to1(
-        &self,
-        guid: Guid,
-        base: &BaseUrl,
-        trust: &ServerTrust,
-    ) -> Result<Redirect, RunError> {
+    pub(super) async fn to1(&self, guid: Guid, base: &BaseUrl, trust: &ServerTrust) -> Result<Redirect, RunError> {
         let mut run = self.open(base, trust)?;
         let outcome = self.ask_rendezvous(&mut run, guid).await;
         self.conclude(&run, outcome).await

@@ -103,8 +103,7 @@ impl<T: Transport> Agent<T> {
         let mut turn = DeviceTurn::new(self.turn_limits());
         let mut assembler = Assembler::default();
         while !turn.is_done() {
-            let (list, more) =
-                if turn.may_speak() { outbox.fill() } else { (ServiceInfo::empty(), false) };
+            let (list, more) = if turn.may_speak() { outbox.fill() } else { (ServiceInfo::empty(), false) };
             let floor = if more { Floor::Keep } else { Floor::Yield };
             let message = turn.send(list, floor)?;
             let reply = run.exchange(&service_info.device_service_info(&message, &mut rng)?).await?;
@@ -169,10 +168,8 @@ impl<T: Transport> Agent<T> {
         pending.wifi_ca = outcome.wifi.authorities;
         status.files = outcome.files;
         status.refused = outcome.refused;
-        pending.status = serde_json::to_string_pretty(&status).map_err(|error| StoreError::Damaged {
-            file: "status.json",
-            reason: error.to_string(),
-        })?;
+        pending.status = serde_json::to_string_pretty(&status)
+            .map_err(|error| StoreError::Damaged { file: "status.json", reason: error.to_string() })?;
         Ok(pending)
     }
 }

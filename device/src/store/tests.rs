@@ -1,1 +1,126 @@
-//! Tests.
+//! The state on disk, and what is left of it when the power goes.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use fdo_protocol::crypto::KeyType;
+use fdo_protocol::{Guid, RendezvousInfo};
+
+use super::*;
+use crate::random::Random;
+
+fn credential(number: u8) -> DeviceCredential {
+    DeviceCredential {
+        active: true,
+        hmac_secret: Zeroizing::new(vec![number; 32]),
+        device_info: "model".into(),
+        guid: Guid::from_bytes([number; 16]),
+        rv_info: RendezvousInfo::new(Vec::new()),
+        public_key_hash: Hash::of(HashType::Sha256, &[b"key"]),
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::generate(KeyType::P256, &mut Random::seeded(1).rng()).unwrap()
+}
+
+fn pending(number: u8) -> Pending {
+    let file = |name: &str| NamedFile::text(name.into(), format!("{name} {number}"));
+    Pending {
+        confirmed: false,
+        credential: Some(credential(number)),
+        ldevid: vec![file("ldevid-key.pem"), file("ldevid.pem"), file("ldevid-ca.pem")],
+        wifi: Some(vec![file("fdo-a.nmconnection"), file("not-ours")]),
+        wifi_ca: vec![file("fdo-a.pem")],
+        status: "{}".into(),
+    }
+}
+
+#[test]
+fn everything_on_disk_is_private_and_read_back() {
+    let base = tempfile::tempdir().unwrap();
+    let (state, wifi) = (base.path().join("state"), base.path().join("wifi"));
+    let open =
+        || Store::open(Directory::on_disk(&state).unwrap(), Some(Directory::on_disk(&wifi).unwrap())).unwrap();
+    let store = open();
+    assert!(matches!(store.credential(), Err(StoreError::NotInitialised)));
+    let key = key();
+    store.initialise(&key, &credential(1), &Status::default()).unwrap();
+    std::fs::write(wifi.join("home.nmconnection"), "made by hand").unwrap();
+    std::fs::write(wifi.join("fdo-old.nmconnection"), "of an earlier owner").unwrap();
+    for number in [2, 3] {
+        let used = store.credential().unwrap();
+        store.stage(&used, &pending(number)).unwrap();
+        assert_eq!(open().credential().unwrap().guid, used.guid);
+        store.confirm(pending(number)).unwrap();
+    }
+    let store = open();
+    assert_eq!(store.device_key().unwrap().verifying_key(), key.verifying_key());
+    assert_eq!(store.credential().unwrap().guid, credential(3).guid);
+    assert_eq!(std::fs::read_to_string(state.join("ldevid/ldevid.pem")).unwrap(), "ldevid.pem 3");
+    assert_eq!(Directory::on_disk(&wifi).unwrap().names().unwrap(), ["fdo-a.nmconnection", "home.nmconnection"]);
+    let mut paths = vec![state.clone()];
+    while let Some(path) = paths.pop() {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}
+
+#[test]
+fn a_crash_while_a_new_identity_is_written_leaves_the_old_or_the_new() {
+    let keys = [key(), key()];
+    for writes in 0..20 {
+        let state = Directory::in_memory();
+        let store = Store::open(state.clone(), None).unwrap();
+        store.initialise(&keys[0], &credential(1), &Status::default()).unwrap();
+        state.fail_after(Some(writes));
+        let outcome = store.initialise(&keys[1], &credential(2), &Status::default());
+        state.fail_after(None);
+        let store = Store::open(state, None).unwrap();
+        let (key_now, guid) = (store.device_key().unwrap(), store.credential().unwrap().guid);
+        let number = if guid == credential(1).guid { 1 } else { 2 };
+        assert_eq!(key_now.verifying_key(), keys[number - 1].verifying_key());
+        if outcome.is_ok() {
+            assert_eq!(number, 2);
+            return;
+        }
+    }
+    panic!("it never ended");
+}
+
+#[test]
+fn a_crash_while_an_onboarding_takes_effect_never_mixes_two() {
+    let key = key();
+    for writes in 0..40 {
+        let (state, wifi) = (Directory::in_memory(), Directory::in_memory());
+        let store = Store::open(state.clone(), Some(wifi.clone())).unwrap();
+        store.initialise(&key, &credential(1), &Status::default()).unwrap();
+        store.stage(&credential(1), &pending(2)).unwrap();
+        store.confirm(pending(2)).unwrap();
+        let used = store.credential().unwrap();
+        store.stage(&used, &pending(3)).unwrap();
+        state.fail_after(Some(writes));
+        let outcome = store.confirm(pending(3));
+        state.fail_after(None);
+        let number = |store: &Store, name: &str| {
+            store.directory().read(name).unwrap().map(|content| content.last().copied().unwrap())
+        };
+        // Before the next start the set may be old or new, but it is one set.
+        let sets: Vec<_> = ["key.pem", ".pem", "-ca.pem"]
+            .map(|end| number(&store, &format!("ldevid/ldevid{end}").replace("ldevidkey", "ldevid-key")))
+            .into();
+        assert!(sets.iter().all(|set| *set == sets[0] && set.is_some()), "{sets:?}");
+        let store = Store::open(state, Some(wifi)).unwrap();
+        let confirmed = store.credential().unwrap().guid == credential(3).guid;
+        assert_eq!(store.pending().unwrap().is_none(), confirmed);
+        assert_eq!(number(&store, "ldevid/ldevid.pem"), Some(if confirmed { b'3' } else { b'2' }));
+        if outcome.is_ok() {
+            assert!(confirmed && writes > 5);
+            return;
+        }
+    }
+    panic!("it never ended");
+}

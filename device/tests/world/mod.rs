@@ -14,9 +14,9 @@ use fdo_device::{
     TransportError,
 };
 use fdo_http::{BaseUrl, ServerTrust};
+use fdo_protocol::Error;
 use fdo_protocol::crypto::KeyType;
 use fdo_protocol::messages::{ErrorMessage, Outbound};
-use fdo_protocol::Error;
 
 pub use services::{Fate, Services};
 
@@ -113,7 +113,7 @@ impl Channel for Line {
         let mut services = self.services.lock().unwrap();
         let number = request.message_type.number();
         let unreachable = || TransportError::Unreachable(format!("{} is down", self.host));
-        if services.down.iter().any(|host| *host == self.host) || services.fate(number) == Fate::RequestLost {
+        if services.down.contains(&self.host) || services.fate(number) == Fate::RequestLost {
             return Err(unreachable());
         }
         services.received.push((number, self.host.clone()));

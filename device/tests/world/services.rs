@@ -174,8 +174,7 @@ impl Services {
             }
             (Some(Session::ExpectEntryOrProof(state)), 64) => {
                 let guid = Guid::random(&mut self.rng);
-                let (reply, state) =
-                    state.prove_device(body, &self.owner, &self.rv_info, guid, &mut self.rng)?;
+                let (reply, state) = state.prove_device(body, &self.owner, &self.rv_info, guid, &mut self.rng)?;
                 (reply, Session::ExpectReady(state))
             }
             (Some(Session::ExpectReady(state)), 66) => {
@@ -236,7 +235,8 @@ impl Services {
             if kv.message() == "simpleenroll-req" {
                 let csr: String = cbor::decode(&kv.value).unwrap();
                 let guid = self.session.as_ref().and_then(Session::next_guid);
-                let der = self.owner_ca.ldevid(csr.as_bytes(), guid.unwrap_or(Guid::from_bytes([1; 16])), &mut self.rng);
+                let der =
+                    self.owner_ca.ldevid(csr.as_bytes(), guid.unwrap_or(Guid::from_bytes([1; 16])), &mut self.rng);
                 answers.push(ServiceInfoKv::new("fdo.csr", "simpleenroll-res", &fdo_pki::encode_base64(&der)));
             }
         }

@@ -33,7 +33,8 @@ pub fn render(
     if let Some(interface) = &settings.interface {
         line(&mut out, "interface-name", interface);
     }
-    let _ = writeln!(out, "autoconnect-priority={priority}\n\n[wifi]\nmode=infrastructure\nssid={ssid}\nhidden=false");
+    let _ =
+        writeln!(out, "autoconnect-priority={priority}\n\n[wifi]\nmode=infrastructure\nssid={ssid}\nhidden=false");
     match &network.security {
         Security::Open => {}
         Security::Wpa2Passphrase(secret) | Security::Wpa2Key(secret) => {
@@ -53,12 +54,7 @@ pub fn render(
     out
 }
 
-fn write_enterprise(
-    out: &mut String,
-    enterprise: &Enterprise,
-    files: &CertificateFiles,
-    settings: &WifiSettings,
-) {
+fn write_enterprise(out: &mut String, enterprise: &Enterprise, files: &CertificateFiles, settings: &WifiSettings) {
     let (method, inner) = match enterprise.method {
         EapMethod::Tls => ("tls", None),
         EapMethod::Peap => ("peap", Some("mschapv2")),

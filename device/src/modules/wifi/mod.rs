@@ -168,7 +168,9 @@ impl Wifi {
         }
         let mut files = Vec::new();
         let mut together = supplicant::head(&self.settings);
-        for (network, priority) in self.networks.iter().filter(|network| network.keep).zip((1..=10).rev().chain(std::iter::repeat(1))) {
+        for (network, priority) in
+            self.networks.iter().filter(|network| network.keep).zip((1..=10).rev().chain(std::iter::repeat(1)))
+        {
             let id = network.file_id();
             let paths = CertificateFiles {
                 authorities: format!("{}/wifi-ca/fdo-{id}.pem", context.state),

@@ -290,7 +290,9 @@ fn secret(value: &Reader<'_>) -> Result<Zeroizing<String>, Refusal> {
         return text(value).map(Zeroizing::new);
     }
     let bytes = bytes(value)?;
-    std::str::from_utf8(bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| invalid("a password that is no text"))
+    std::str::from_utf8(bytes)
+        .map(|text| Zeroizing::new(text.to_owned()))
+        .map_err(|_| invalid("a password that is no text"))
 }
 
 fn certificates(value: &Reader<'_>) -> Result<Vec<Vec<u8>>, Refusal> {

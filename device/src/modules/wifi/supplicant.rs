@@ -13,7 +13,8 @@ pub const FILE_NAME: &str = "fdo-wpa_supplicant.conf";
 
 /// The part of the file before the networks.
 pub fn head(settings: &WifiSettings) -> Zeroizing<String> {
-    let mut out = Zeroizing::new("ctrl_interface=DIR=/run/wpa_supplicant GROUP=netdev\nupdate_config=0\n".to_owned());
+    let mut out =
+        Zeroizing::new("ctrl_interface=DIR=/run/wpa_supplicant GROUP=netdev\nupdate_config=0\n".to_owned());
     if let Some(country) = &settings.country {
         let _ = writeln!(out, "country={country}");
     }
@@ -73,11 +74,8 @@ fn write_enterprise(
     out.push_str(" phase1=\"tls_disable_tlsv1_0=1 tls_disable_tlsv1_1=1\"\n");
     let inner = match enterprise.method {
         EapMethod::Tls => {
-            let _ = writeln!(
-                out,
-                " eap=TLS\n client_cert=\"{}\"\n private_key=\"{}\"",
-                files.certificate, files.key
-            );
+            let _ =
+                writeln!(out, " eap=TLS\n client_cert=\"{}\"\n private_key=\"{}\"", files.certificate, files.key);
             return;
         }
         EapMethod::Peap => " eap=PEAP\n phase2=\"auth=MSCHAPV2\"\n",
