@@ -95,7 +95,8 @@ impl App {
         Ok((app, first_token))
     }
 
-    fn endpoint(&self) -> Arc<Endpoint<Rendezvous>> {
+    /// Both conversations, ready for a listener.
+    pub fn endpoint(&self) -> Arc<Endpoint<Rendezvous>> {
         let to0 = To0 {
             clock: self.clock.clone(),
             random: self.random.clone(),

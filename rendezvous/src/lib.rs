@@ -18,5 +18,5 @@ pub mod registration;
 // edges
 pub mod app;
 pub mod cli;
-mod conversation;
+pub mod conversation;
 mod routes;

@@ -3,8 +3,9 @@
 use fdo_http::{BaseUrl, Client, Error, Settings};
 use fdo_protocol::crypto::KeyType;
 use fdo_protocol::{ErrorCode, FileSecrets, Guid, to0, to1};
+use fdo_service::endpoint::{Conversation, Incoming};
 
-use crate::devices::{Device, addr, key, port_of};
+use crate::devices::{Device, Signing, addr, key, port_of};
 use crate::world::World;
 
 #[tokio::test]
@@ -40,4 +41,24 @@ async fn a_refusal_arrives_as_the_peers_error() {
     let error: Error = run.exchange(&hello).await.unwrap_err();
     assert_eq!(error.peer().unwrap().code, ErrorCode::NotFound.number());
     assert!(!error.is_network());
+}
+
+#[tokio::test]
+async fn the_conversation_itself_needs_no_http() {
+    for world in World::all().await {
+        let endpoint = world.running.app.endpoint();
+        let (device, owner) = (Device::new(), key());
+        let say = async |message_type, token, body: Vec<u8>| {
+            let source = std::net::IpAddr::from([127, 0, 0, 1]);
+            let incoming = Incoming { message_type, body: body.into(), token, source, correlation: 1 };
+            endpoint.conversation().answer(incoming).await.unwrap()
+        };
+        let ack = say(20, None, vec![0x80]).await;
+        let body = Signing::new(&ack.body, device.sold_to(&[&owner]).bytes(), 55).body(&owner);
+        assert_eq!(say(22, ack.token.clone(), body).await.token, ack.token);
+        let (hello, _) = to1::device::begin(device.guid, KeyType::P256);
+        let ack = say(30, None, hello.body).await;
+        let redirect = say(32, ack.token, device.prove(&ack.body)).await;
+        assert_eq!((redirect.message_type, port_of(&redirect.body)), (33, 55), "{}", world.database.name());
+    }
 }
