@@ -1,0 +1,11 @@
+//! TO2 against the owner's conversation, with the core's own device side as the peer: what works, what is refused and
+//! how, and what a crash or a lost message leaves behind.
+#![allow(clippy::unwrap_used)]
+
+mod certificates;
+mod conformance;
+mod device;
+mod ends;
+mod happy;
+mod sequence;
+mod world;
