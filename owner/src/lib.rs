@@ -10,6 +10,9 @@ pub mod error;
 
 pub mod keys;
 
+#[cfg(test)]
+mod fixtures;
+
 // level 1: nouns
 pub mod inventory;
 pub mod trust;

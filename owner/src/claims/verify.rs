@@ -31,7 +31,7 @@ impl Distrust {
         match self {
             Self::Checksum => "checksum_mismatch",
             Self::OtherGuid(_) => "guid_mismatch",
-            Self::Maker => "maker_untrusted",
+            Self::Maker | Self::Voucher(vouchers::Error::Untrusted(_)) => "maker_untrusted",
             Self::OtherKey => "key_mismatch",
             Self::Serial(_) => "serial_mismatch",
             Self::Voucher(vouchers::Error::Fork(_)) => "fork",

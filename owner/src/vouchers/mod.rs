@@ -5,7 +5,7 @@ pub mod routes;
 mod store;
 pub mod upload;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::fmt;
 
