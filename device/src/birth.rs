@@ -36,7 +36,7 @@ pub struct Birth {
 #[derive(Debug, thiserror::Error)]
 pub enum BirthError {
     /// The serial number does not fit a certificate.
-    #[error("serial number: {0}")]
+    #[error("{0}")]
     Serial(fdo_pki::Error),
     /// The state of the device.
     #[error(transparent)]

@@ -26,7 +26,8 @@ fn print(value: &Value) -> anyhow::Result<()> {
 
 /// Tells why the command failed.
 pub fn failure(error: &anyhow::Error, json: bool) {
-    note(&format!("fdo-device: {error:#}"));
+    // Every error tells of its cause itself.
+    note(&format!("fdo-device: {error}"));
     if json {
         let failures = match error.downcast_ref::<OnboardError>() {
             Some(OnboardError::Exhausted(failures)) => failures.iter().map(as_json).collect(),

@@ -10,12 +10,13 @@ mod tests;
 use fdo_protocol::Error;
 use fdo_protocol::cbor::Writer;
 use fdo_protocol::service_info::decode_active;
+use fdo_protocol::service_info::wifi::WifiError;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Answers;
 use crate::store::NamedFile;
-use profile::{EapMethod, Network, Refusal, Security};
+use profile::{EapMethod, Network, Refusal, Security, invalid};
 
 /// More networks than this are refused.
 const MAX_NETWORKS: usize = 64;
@@ -84,7 +85,7 @@ pub struct WifiOutcome {
 pub struct Wifi {
     settings: WifiSettings,
     networks: Vec<Network>,
-    refusal: Option<u16>,
+    refusal: Option<WifiError>,
     told: bool,
 }
 
@@ -116,8 +117,9 @@ impl Wifi {
             "network-add" => {
                 if let Err(refusal) = self.add(item) {
                     let number = self.networks.len() + 1;
-                    answers.refuse(format!("Wi-Fi network {number}: {}", refusal.reason));
-                    self.refusal.get_or_insert(refusal.code);
+                    let why = refusal.detail.map_or_else(|| refusal.error.to_string(), str::to_owned);
+                    answers.refuse(format!("Wi-Fi network {number}: {why}"));
+                    self.refusal.get_or_insert(refusal.error);
                 }
             }
             // Certificates come by fdo.csr; an owner that waits for a result must not wait for ever.
@@ -135,18 +137,17 @@ impl Wifi {
 
     fn add(&mut self, item: &[u8]) -> Result<(), Refusal> {
         let network = Network::decode(item)?;
-        let invalid = |reason| Err(Refusal { code: 1003, reason });
         if let Security::Enterprise(enterprise) = &network.security
             && enterprise.method != EapMethod::Tls
             && self.settings.server_domain.is_none()
         {
-            return invalid("PEAP and TTLS need `wifi_server_domain` in the configuration of this device");
+            return Err(invalid("PEAP and TTLS need `wifi_server_domain` in the configuration of this device"));
         }
         if self.networks.len() >= MAX_NETWORKS {
-            return invalid("more than 64 networks");
+            return Err(invalid("more than 64 networks"));
         }
         if self.networks.iter().any(|known| known.file_id() == network.file_id()) {
-            return invalid("a second network of the same name");
+            return Err(invalid("a second network of the same name"));
         }
         self.networks.push(network);
         Ok(())
@@ -154,9 +155,9 @@ impl Wifi {
 
     /// The owner has finished its turn. It fails TO2 on an error, so only a set without any usable network is one.
     pub fn turn_ends(&mut self, answers: &mut Answers) {
-        if let (true, false, Some(code)) = (self.networks.is_empty(), self.told, self.refusal) {
+        if let (true, false, Some(error)) = (self.networks.is_empty(), self.told, self.refusal) {
             self.told = true;
-            answers.say("error", &code);
+            answers.say("error", &error.number());
         }
     }
 

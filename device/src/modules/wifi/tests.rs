@@ -57,7 +57,7 @@ fn every_layout_of_every_kind_means_the_same() {
             with(auth, &[(4, pass()), (6, e(&1_u64))]),
             with(auth, &[(4, e("correct horse")), (6, e(&1_u64)), (200, e("extension"))]),
         ] {
-            let network = Network::decode(&item).map_err(|refusal| refusal.reason).unwrap();
+            let network = Network::decode(&item).map_err(|refusal| refusal.error).unwrap();
             let (Security::Wpa2Passphrase(secret) | Security::Sae(secret)) = &network.security else { panic!() };
             assert_eq!((secret.as_str(), network.keep), ("correct horse", true));
         }
@@ -68,23 +68,23 @@ fn every_layout_of_every_kind_means_the_same() {
         with(3, &[(5, e(&1_u64)), (6, cas(&ca)), (7, one()), (10, e("user")), (11, blob(b"pw"))]),
         with(3, &[(4, e(&1_u64)), (5, cas(&ca)), (6, one()), (9, e("user")), (10, blob(b"pw"))]),
     ] {
-        let network = Network::decode(&item).map_err(|refusal| refusal.reason).unwrap();
+        let network = Network::decode(&item).map_err(|refusal| refusal.error).unwrap();
         let Security::Enterprise(enterprise) = &network.security else { panic!() };
         assert_eq!((enterprise.method, network.keep), (EapMethod::Peap, true));
         assert_eq!(enterprise.username.as_deref(), Some("user"));
         assert_eq!(enterprise.password.as_ref().unwrap().as_str(), "pw");
     }
     // A peer that drops the method means TLS; a network without a trust level is for onboarding only.
-    let network = Network::decode(&with(3, &[(5, cas(&ca))])).map_err(|refusal| refusal.reason).unwrap();
+    let network = Network::decode(&with(3, &[(5, cas(&ca))])).map_err(|refusal| refusal.error).unwrap();
     assert!(matches!(&network.security, Security::Enterprise(e) if e.method == EapMethod::Tls));
     assert!(!network.keep);
     let roaming = vec![(8, hex::decode("a100f5").unwrap()), (4, pass())];
-    assert!(Network::decode(&with(1, &roaming)).map_err(|refusal| refusal.reason).unwrap().fast_roaming);
+    assert!(Network::decode(&with(1, &roaming)).map_err(|refusal| refusal.error).unwrap().fast_roaming);
 }
 
 #[test]
 fn what_breaks_a_rule_is_refused_with_its_number() {
-    let code = |item: &[u8]| Network::decode(item).err().map(|refusal| refusal.code);
+    let code = |item: &[u8]| Network::decode(item).err().map(|refusal| refusal.error.number());
     let ssid = |ssid: Vec<u8>| map(&[(1, e("a")), (2, blob(&ssid)), (3, e(&0_u64))]);
     let password = |auth, password: &[u8]| with(auth, &[(4, blob(password))]);
     let ca = authority();
