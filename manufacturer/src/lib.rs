@@ -8,10 +8,10 @@ pub mod db;
 pub mod report;
 pub mod serial;
 
-pub mod buyers;
-pub mod devices;
 pub mod keys;
 pub mod vouchers;
+pub mod devices;
+pub mod buyers;
 
 pub mod allocations;
 pub mod initialization;
