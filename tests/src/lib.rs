@@ -1,1 +1,7 @@
-//! Placeholder.
+//! What the tests across the crates share: three services in one process, and devices that meet them.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+
+pub mod process;
+pub mod world;
+
+pub use world::{World, WorldSettings};
