@@ -1,9 +1,6 @@
-//! `devmod`: what the device says of itself before anything else (FDO 1.1, devmod).
+//! What this device says of itself before anything else (FDO 1.1, devmod).
 
-use fdo_protocol::cbor::Writer;
-use fdo_protocol::service_info::ServiceInfoKv;
-
-const MODULE: &str = "devmod";
+use fdo_protocol::service_info::devmod::Devmod;
 
 /// What a device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,42 +20,32 @@ impl Machine {
         Self { version: pretty_name(&release), model: model.to_owned(), serial: serial.to_owned() }
     }
 
-    /// The pairs, in the order that everybody sends them.
-    pub fn devmod(&self, modules: &[&str]) -> Vec<ServiceInfoKv> {
-        let text = |message: &str, value: &str| ServiceInfoKv::new(MODULE, message, value);
-        let mut list = Writer::default();
-        list.array(modules.len() + 2).unsigned(0).unsigned(modules.len() as u64);
-        for name in modules {
-            list.text(name);
+    /// What it says, with the modules that it offers.
+    pub fn devmod(&self, modules: &[&str]) -> Devmod {
+        let text = |text: &str| Some(text.to_owned());
+        Devmod {
+            active: true,
+            os: text(std::env::consts::OS),
+            arch: text(std::env::consts::ARCH),
+            version: text(&self.version),
+            device: text(&self.model),
+            serial: text(&self.serial),
+            path_separator: text("/"),
+            separator: text(";"),
+            newline: text("\n"),
+            temporary: text("/tmp"),
+            binary: text(std::env::consts::ARCH),
+            module_count: Some(modules.len() as u64),
+            modules: modules.iter().map(|&module| module.to_owned()).collect(),
+            ..Devmod::default()
         }
-        vec![
-            ServiceInfoKv::new(MODULE, "active", &true),
-            text("os", std::env::consts::OS),
-            text("arch", std::env::consts::ARCH),
-            text("version", &self.version),
-            text("device", &self.model),
-            text("sn", &self.serial),
-            text("pathsep", "/"),
-            text("sep", ";"),
-            text("nl", "\n"),
-            text("tmp", "/tmp"),
-            text("bin", std::env::consts::ARCH),
-            ServiceInfoKv::new(MODULE, "nummodules", &(modules.len() as u64)),
-            ServiceInfoKv::from_item(format!("{MODULE}:modules"), list.into_bytes()),
-        ]
     }
 }
 
 fn pretty_name(release: &str) -> String {
     let value = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    let name: String = value
-        .unwrap_or("Linux")
-        .trim()
-        .trim_matches(['"', '\''])
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(100)
-        .collect();
+    let name = value.unwrap_or("Linux").trim().trim_matches(['"', '\'']);
+    let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
     if name.is_empty() { "Linux".to_owned() } else { name }
 }
 
@@ -68,16 +55,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn required_keys_come_in_order_and_modules_last() {
-        let machine = Machine { version: "1".into(), model: "m".into(), serial: "s".into() };
-        let pairs = machine.devmod(&["fdo.wifi"]);
-        let keys: Vec<&str> = pairs.iter().map(ServiceInfoKv::message).collect();
-        assert_eq!(keys[0], "active");
-        for required in ["os", "arch", "version", "device", "sep", "bin", "nummodules"] {
-            assert!(keys.contains(&required), "{required}");
-        }
-        assert_eq!(*keys.last().unwrap(), "modules");
-        assert_eq!(hex::encode(&*pairs.last().unwrap().value), "830001686664 6f2e77696669".replace(' ', ""));
+    fn nothing_that_is_required_is_missing() {
+        let devmod = Machine::here("m", "s").devmod(&["fdo.wifi"]);
+        assert!(devmod.missing().is_empty(), "{:?}", devmod.missing());
+        assert!(devmod.supports("fdo.wifi"));
     }
 
     #[test]

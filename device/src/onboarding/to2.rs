@@ -97,9 +97,7 @@ impl<T: Transport> Agent<T> {
     ) -> Result<Modules, RunError> {
         let mut rng = self.random.rng();
         let mut outbox = Outbox::new(size);
-        for kv in Machine::here(&status.model, &status.serial).devmod(&modules.names()) {
-            outbox.push(kv)?;
-        }
+        Machine::here(&status.model, &status.serial).devmod(&modules.names()).send(&mut outbox)?;
         let mut turn = DeviceTurn::new(self.turn_limits());
         let mut assembler = Assembler::default();
         while !turn.is_done() {
