@@ -151,13 +151,13 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     let (device_health, claims_health) = (health.clone(), health);
     let listeners = vec![
         Listener::device("device", &config.listen.address, move |cfg| {
-            routes::device(cfg, &endpoint, &device_health)
+            routes::device(cfg, &endpoint, &device_health);
         })
         .tls(tls::server_config(&config.listen)?),
         Listener::operator("operator", &config.operators.address, move |cfg| routes::operator(cfg, &desk))
             .tls(tls::server_config(&config.operators)?),
         Listener::device("claims", &config.claims.address, move |cfg| {
-            routes::claims(cfg, &claims, &claims_health)
+            routes::claims(cfg, &claims, &claims_health);
         })
         .tls(claims_tls),
     ];

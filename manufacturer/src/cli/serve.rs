@@ -103,8 +103,8 @@ impl ServeArgs {
             "database": self.database,
             "workers": self.workers,
             "log": self.log,
-            "log_format": self.log_format.map(name),
-            "admission": self.admission.map(name),
+            "log_format": self.log_format.and_then(name),
+            "admission": self.admission.and_then(name),
             "rendezvous": self.rendezvous,
             "listen": {
                 "address": self.listen,
@@ -132,7 +132,7 @@ impl ServeArgs {
     }
 }
 
-fn name<T: ValueEnum>(value: T) -> Option<String> {
+fn name(value: impl ValueEnum + Copy) -> Option<String> {
     value.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
