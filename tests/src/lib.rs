@@ -1,6 +1,7 @@
 //! What the tests across the crates share: three services in one process, and devices that meet them.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod load;
 pub mod process;
 pub mod world;
 

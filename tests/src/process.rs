@@ -8,11 +8,12 @@ pub struct Process(pub Child);
 
 impl Process {
     /// Starts a program of this workspace.
-    pub fn start(program: &Path, arguments: &[&str], log: &Path) -> Self {
+    pub fn start(program: &Path, arguments: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
         let errors = log.try_clone().unwrap();
         let child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::from(log))
             .stderr(Stdio::from(errors))
