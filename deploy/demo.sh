@@ -149,6 +149,7 @@ else
 fi
 serials() { for i in $(seq 1 "$devices"); do printf 'FL-%04d\n' "$i"; done; }
 serials >"$work/serials.txt"
+{ echo serial; serials; } >"$work/order.csv"
 
 # --- 2. purchase ------------------------------------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ maker buyer add "Demo owner" --json >"$work/buyer.json" || fail "the buyer was n
 owner manufacturer add "https://$claims_address" --fingerprint "$(field identity_fingerprint <"$work/buyer.json")" \
   --code-file "$work/code" >"$work/enrol.log" 2>&1 || { suspect="enrol owner manufacturer"; fail "the owner was not enrolled"; }
 rm -f "$work/code" "$work/buyer.json"
-maker allocate --from "$work/serials.txt" --buyer "Demo owner" >"$work/allocate.log" 2>&1 \
+maker allocate --csv "$work/order.csv" --buyer "Demo owner" >"$work/allocate.log" 2>&1 \
   || { suspect="allocate manufacturer"; fail "the serials were not allocated"; }
 owner claim --from "$work/serials.txt" --wait 60 >"$work/claim.log" \
   || { suspect="claim owner manufacturer"; fail "not every claim was fulfilled"; }
@@ -200,7 +201,7 @@ if [ "$devices" = 1 ]; then
   end "Wi-Fi $(basename "$wifi") (0600), LDevID with key and CA certificates"
 
   begin 6 Proof "owner"
-  owner ca export >"$work/root.pem" || fail "the owner does not show its CA"
+  owner ca export root >"$work/root.pem" || fail "the owner does not show its CA"
   openssl verify -x509_strict -CAfile "$work/root.pem" -untrusted "$ca" "$ldevid" >"$work/verify.log" 2>&1 \
     || { suspect=verify; fail "openssl does not accept the LDevID"; }
   owner device get "$serial" --json >"$work/device.json" || fail "the owner does not know $serial"
@@ -226,7 +227,7 @@ else
   end "$networks Wi-Fi files (0600) and $certificates LDevIDs"
 
   begin 6 Proof "owner"
-  owner ca export >"$work/root.pem" || fail "the owner does not show its CA"
+  owner ca export root >"$work/root.pem" || fail "the owner does not show its CA"
   while read -r ldevid; do
     openssl verify -x509_strict -CAfile "$work/root.pem" -untrusted "$(dirname "$ldevid")/ldevid-ca.pem" "$ldevid" \
       >>"$work/verify.log" 2>&1 || { suspect=verify; fail "openssl does not accept $ldevid"; }
