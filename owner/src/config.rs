@@ -12,9 +12,7 @@ use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
 
-pub use provisioning::{
-    CaSettings, CommandSetting, DownloadSetting, OnboardingSettings, RegistrationSettings,
-};
+pub use provisioning::{CaSettings, CommandSetting, DownloadSetting, OnboardingSettings, RegistrationSettings};
 
 /// Environment variables with settings begin with this.
 pub const ENV_PREFIX: &str = "FDO_OWNER_";
@@ -181,7 +179,9 @@ mod tests {
         };
         assert_eq!(entry("http://owner.example:8043").unwrap().len(), 1);
         assert!(entry("https://[::1]:8043").is_ok());
-        for wrong in ["owner.example", "ftp://owner.example", "http://owner.example/fdo", "http://me@owner.example"] {
+        for wrong in
+            ["owner.example", "ftp://owner.example", "http://owner.example/fdo", "http://me@owner.example"]
+        {
             assert!(entry(wrong).is_err(), "{wrong}");
         }
     }

@@ -135,7 +135,9 @@ impl FromCall for Problem {
             CallError::Outbound(_) => Self::unprocessable("outbound-refused", detail),
             CallError::Identity(_) => Self::new(502, "manufacturer-identity", detail),
             CallError::Network { .. } => Self::new(502, "manufacturer-unreachable", detail),
-            CallError::Refused { code, .. } if code == "code_invalid" => Self::unprocessable("code-invalid", detail),
+            CallError::Refused { code, .. } if code == "code_invalid" => {
+                Self::unprocessable("code-invalid", detail)
+            }
             CallError::Refused { .. } => Self::new(502, "manufacturer-refuses", detail),
             CallError::Answer(_) | CallError::KeyAuth(_) => Self::new(502, "manufacturer-answer", detail),
             CallError::Settings(_) => Self::internal(error),

@@ -17,7 +17,13 @@ const UPLOAD_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What devices talk to.
 pub fn endpoint(app: &Arc<App>) -> Arc<Endpoint<Conversation>> {
-    Endpoint::new(Conversation::new(app.clone()), app.clock.clone(), app.random.clone(), app.metrics.clone(), app.limits.clone())
+    Endpoint::new(
+        Conversation::new(app.clone()),
+        app.clock.clone(),
+        app.random.clone(),
+        app.metrics.clone(),
+        app.limits.clone(),
+    )
 }
 
 /// The device listener; it serves no operator route.
@@ -43,9 +49,8 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
         .service(resource("vouchers/{guid}/unblock").route(post().to(vouchers::routes::unblock)));
     let networks = resource("networks").route(get().to(networks::routes::list));
     let network = resource("networks/{id}").route(get().to(networks::routes::get));
-    cfg.service(networks.route(post().to(networks::routes::create))).service(
-        network.route(put().to(networks::routes::update)).route(delete().to(networks::routes::delete)),
-    );
+    cfg.service(networks.route(post().to(networks::routes::create)))
+        .service(network.route(put().to(networks::routes::update)).route(delete().to(networks::routes::delete)));
     let trusted = resource("trust").route(get().to(trust::routes::list)).route(post().to(trust::routes::create));
     cfg.service(trusted).service(resource("trust/{fingerprint}").route(delete().to(trust::routes::delete)));
     let makers = resource("manufacturers").route(get().to(manufacturers::routes::list));

@@ -62,7 +62,12 @@ pub async fn pursue(app: &App, manufacturer: &Manufacturer, serials: &[String]) 
         Err(Error::Manufacturer(error)) => Failure::of_call(&error),
         Err(error) => return Err(error),
     };
-    tracing::warn!(manufacturer = manufacturer.name, code = failure.code, reason = failure.detail, "claims are kept");
+    tracing::warn!(
+        manufacturer = manufacturer.name,
+        code = failure.code,
+        reason = failure.detail,
+        "claims are kept"
+    );
     // Those that were settled before the failure stay settled.
     for serial in &open {
         note(app, &manufacturer.id, serial, &failure).await?;
@@ -77,8 +82,11 @@ async fn ask_batch(
     serials: &[String],
 ) -> Result<(), Error> {
     let left = ask(app, manufacturer, connection, KeyType::P256, serials).await?;
-    let other: Vec<String> =
-        left.iter().filter(|answer| answer.required_pk_type == Some(11)).map(|answer| answer.serial.clone()).collect();
+    let other: Vec<String> = left
+        .iter()
+        .filter(|answer| answer.required_pk_type == Some(11))
+        .map(|answer| answer.serial.clone())
+        .collect();
     let hopeless = |answer: &&ClaimAnswer| answer.required_pk_type != Some(11);
     for answer in left.iter().filter(hopeless) {
         note(app, &manufacturer.id, &answer.serial, &Failure::of_answer(answer)).await?;
@@ -159,8 +167,11 @@ async fn fetch(
     if matches!(distrust, Distrust::Voucher(vouchers::Error::Fork(_))) {
         upload::alarm(app, "claims", &guid).await;
     }
-    let failure =
-        Failure { code: distrust.code().to_owned(), detail: distrust.to_string(), hope: Hope::of(distrust.may_pass()) };
+    let failure = Failure {
+        code: distrust.code().to_owned(),
+        detail: distrust.to_string(),
+        hope: Hope::of(distrust.may_pass()),
+    };
     note(app, &manufacturer.id, serial, &failure).await
 }
 
@@ -192,6 +203,7 @@ async fn import(
         app.metrics.count("firstlight_claims_fulfilled_total");
     }
     transaction.commit().await?;
+    app.registrar.wake();
     Ok(())
 }
 

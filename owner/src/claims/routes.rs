@@ -127,8 +127,13 @@ pub async fn get(app: Data<App>, _: Require<Read>, serial: Path<String>) -> Resu
 pub async fn withdraw(app: Data<App>, who: Require<Write>, serial: Path<String>) -> Result<HttpResponse, Problem> {
     let transaction = database::begin(&app.db).await?;
     store::withdraw(&transaction, &serial).await?;
-    let event =
-        Event { actor: &who.id, action: "claim.withdraw", subject: &serial, outcome: Outcome::Success, detail: "" };
+    let event = Event {
+        actor: &who.id,
+        action: "claim.withdraw",
+        subject: &serial,
+        outcome: Outcome::Success,
+        detail: "",
+    };
     audit::record(&transaction, app.clock.now(), event).await?;
     transaction.commit().await?;
     Ok(HttpResponse::NoContent().finish())

@@ -172,7 +172,8 @@ pub async fn find(conn: &impl ConnectionTrait, manufacturer: &str, serial: &str)
 
 /// A serial's claims at all manufacturers.
 pub(super) async fn of_serial(conn: &impl ConnectionTrait, serial: &str) -> Result<Vec<Claim>, Error> {
-    let rows = Entity::find().filter(Column::Serial.eq(serial)).order_by_asc(Column::Manufacturer).all(conn).await?;
+    let rows =
+        Entity::find().filter(Column::Serial.eq(serial)).order_by_asc(Column::Manufacturer).all(conn).await?;
     Ok(rows.into_iter().map(Claim::try_from).collect::<Result<_, _>>()?)
 }
 

@@ -3,10 +3,10 @@
 use fdo_protocol::Guid;
 use sha2::{Digest, Sha256};
 
+use crate::keys;
 use crate::manufacturers::{ClaimAnswer, Download, Manufacturer};
 use crate::trust::Trust;
-use crate::vouchers::{self, AcceptedVoucher, Acceptance};
-use crate::keys;
+use crate::vouchers::{self, Acceptance, AcceptedVoucher};
 
 /// Why a voucher that a manufacturer handed over is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,9 @@ impl Asked<'_> {
             return Err(Distrust::OtherKey);
         }
         match accepted.certified_serial() {
-            Some(serial) if canonical(serial) != canonical(self.serial) => Err(Distrust::Serial(serial.to_owned())),
+            Some(serial) if canonical(serial) != canonical(self.serial) => {
+                Err(Distrust::Serial(serial.to_owned()))
+            }
             _ => Ok(accepted.asserted(self.serial, answer.model.as_deref(), &self.manufacturer.name)),
         }
     }

@@ -34,7 +34,9 @@ pub(super) async fn run(claim: &Claim, api: &ApiClient, output: Output) -> Resul
     let mut serials = claim.serials.clone();
     if let Some(path) = &claim.from {
         let text = String::from_utf8_lossy(&read_file(path)?).into_owned();
-        serials.extend(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
+        serials.extend(
+            text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned),
+        );
     }
     if serials.is_empty() {
         return Err(Error::Usage("name at least one serial, or a file of them with --from"));
@@ -44,7 +46,8 @@ pub(super) async fn run(claim: &Claim, api: &ApiClient, output: Output) -> Resul
     let mut results = Vec::new();
     for chunk in serials.chunks(CHUNK) {
         let left = deadline.saturating_duration_since(Instant::now()).as_secs();
-        let new = NewClaims { serials: chunk.to_vec(), manufacturer: claim.manufacturer.clone(), wait: Some(left) };
+        let new =
+            NewClaims { serials: chunk.to_vec(), manufacturer: claim.manufacturer.clone(), wait: Some(left) };
         let report: ClaimReport = api.post("/api/v1/claims", &new).await?;
         bar.inc(report.results.iter().filter(|result| result.state != State::Requested).count() as u64);
         results.extend(report.results);

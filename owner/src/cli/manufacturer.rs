@@ -67,7 +67,8 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
     };
     output.print(&manufacturer, |maker| table(std::slice::from_ref(maker)))?;
     let pinned = manufacturer.pinned.len();
-    Ok(output.line(format!("{pinned} of its keys and device CAs are pinned; `fdo-owner trust list` shows them"))?)
+    Ok(output
+        .line(format!("{pinned} of its keys and device CAs are pinned; `fdo-owner trust list` shows them"))?)
 }
 
 fn ask(what: &str) -> Result<Zeroizing<String>, Error> {

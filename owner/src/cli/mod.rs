@@ -1,9 +1,12 @@
 //! The command line: `serve`, and a thin client of the operator API.
 
+mod ca;
 mod claim;
 mod device;
 mod manufacturer;
 mod network;
+mod onboarding;
+mod registration;
 mod serve;
 mod token;
 mod trust;
@@ -25,9 +28,13 @@ use crate::keys::routes::KeyView;
 
 /// The FDO owner: claims vouchers, onboards devices, gives them networks and certificates.
 #[derive(Debug, Parser)]
-#[command(name = "fdo-owner", version, after_help = "\
+#[command(
+    name = "fdo-owner",
+    version,
+    after_help = "\
 Settings come from the file given by --config, overridden by environment variables FDO_OWNER_.. (nested by two \
-underscores: FDO_OWNER_LISTEN__ADDRESS), overridden by flags.")]
+underscores: FDO_OWNER_LISTEN__ADDRESS), overridden by flags."
+)]
 pub struct Cli {
     /// Where keys and the SQLite database are kept.
     #[arg(long, global = true, env = "FDO_OWNER_DATA_DIR", value_name = "FOLDER")]
@@ -60,6 +67,14 @@ enum Command {
     /// The fleet.
     #[command(subcommand)]
     Device(device::Command),
+    /// What became of devices that came to be onboarded.
+    Onboarding(onboarding::Onboardings),
+    /// Registrations at rendezvous.
+    #[command(subcommand)]
+    Registration(registration::Command),
+    /// The certificate authority and what it issued.
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Wi-Fi networks that devices are given.
     #[command(subcommand)]
     Network(network::Command),
@@ -118,6 +133,9 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Claim(claim) => claim::run(claim, &api, output).await,
         Command::Voucher(command) => voucher::run(command, &api, output).await,
         Command::Device(command) => device::run(command, &api, output).await,
+        Command::Onboarding(which) => Ok(onboarding::run(which, &api, output).await?),
+        Command::Registration(command) => Ok(registration::run(command, &api, output).await?),
+        Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
         Command::Trust(command) => trust::run(command, &api, output).await,
@@ -165,7 +183,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
 /// A piece of a path: serials may hold anything printable.
 fn escaped(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[cfg(test)]

@@ -251,7 +251,11 @@ fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
         let data_dir = &running.app.data_dir;
         let sealing = config.sealing_key.clone().unwrap_or_else(|| data_dir.join("sealing-key"));
         if sealing.exists() {
-            writeln!(out, "sealing key: {} (without it, what is sealed in the database is lost)", sealing.display())?;
+            writeln!(
+                out,
+                "sealing key: {} (without it, what is sealed in the database is lost)",
+                sealing.display()
+            )?;
         }
         writeln!(out, "operator token, shown this once: {}", token.as_str())?;
         writeln!(out, "it is also kept in {}", data_dir.join("operator-token").display())?;
@@ -275,7 +279,9 @@ mod tests {
     fn every_setting_has_a_flag() {
         fn leaves(prefix: &str, value: &Value, into: &mut Vec<String>) {
             match value {
-                Value::Object(map) => map.iter().for_each(|(key, value)| leaves(&format!("{prefix}/{key}"), value, into)),
+                Value::Object(map) => {
+                    map.iter().for_each(|(key, value)| leaves(&format!("{prefix}/{key}"), value, into));
+                }
                 _ => into.push(prefix.to_owned()),
             }
         }
@@ -289,7 +295,8 @@ mod tests {
 
     #[test]
     fn flags_become_settings() {
-        let line = ["fdo-owner", "--listen", "127.0.0.1:0", "--outbound-allow", "loopback", "--download", "motd=/x"];
+        let line =
+            ["fdo-owner", "--listen", "127.0.0.1:0", "--outbound-allow", "loopback", "--download", "motd=/x"];
         let settings = Line::parse_from(line).serve.settings();
         let config: Config = fdo_service::host::config::load(None, "FDO_OWNER_TEST_B_", &settings).unwrap();
         assert_eq!(config.listen.address, "127.0.0.1:0");

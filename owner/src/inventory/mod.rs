@@ -10,7 +10,8 @@ use fdo_service::database::DbErr;
 use serde::{Deserialize, Serialize};
 
 pub use store::{
-    Filter, NewDevice, find, find_by_guid, guids_of, insert, list, move_to, record_certificate, record_registered, record_state,
+    Filter, NewDevice, find, find_by_guid, guids_of, insert, list, move_to, record_certificate, record_registered,
+    record_state,
 };
 
 /// Where a device stands.

@@ -63,7 +63,8 @@ fn load(path: &Path) -> Result<SigningKey, KeyError> {
 }
 
 fn create(path: &Path, key_type: KeyType, rng: &mut dyn CryptoRng) -> Result<(), KeyError> {
-    let unusable = |error: fdo_protocol::Error| KeyError::Unusable { path: path.to_owned(), reason: error.to_string() };
+    let unusable =
+        |error: fdo_protocol::Error| KeyError::Unusable { path: path.to_owned(), reason: error.to_string() };
     let key = SigningKey::generate(key_type, rng).map_err(unusable)?;
     let pem = key.to_pkcs8_pem().map_err(unusable)?;
     secret_file::load_or_create(path, || Zeroizing::new(pem.as_bytes().to_vec()))?;

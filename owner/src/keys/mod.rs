@@ -19,7 +19,9 @@ pub enum KeyError {
     Directory { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     File(#[from] SecretFileError),
-    #[error("{path} holds no usable private key ({reason}); put a P-256 or P-384 key in PEM (PKCS#8 or SEC1) there")]
+    #[error(
+        "{path} holds no usable private key ({reason}); put a P-256 or P-384 key in PEM (PKCS#8 or SEC1) there"
+    )]
     Unusable { path: PathBuf, reason: String },
     #[error("the sealing key in FIRSTLIGHT_SEALING_KEY must be 64 hexadecimal digits")]
     SealingKey,

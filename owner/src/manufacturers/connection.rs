@@ -33,7 +33,9 @@ pub enum CallError {
     Url(String),
     #[error(transparent)]
     Outbound(#[from] OutboundError),
-    #[error("the server at {0} has another identity than the pinned one; compare the fingerprint with the manufacturer")]
+    #[error(
+        "the server at {0} has another identity than the pinned one; compare the fingerprint with the manufacturer"
+    )]
     Identity(String),
     #[error("cannot reach {url}: {reason}")]
     Network { url: String, reason: String },
@@ -123,7 +125,7 @@ impl Connection {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
             return Ok(response);
@@ -134,9 +136,9 @@ impl Connection {
         Err(CallError::Refused { status, code: refusal.code(), message: refusal.message(), retry_after })
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> CallError {
+    fn unreachable(&self, error: &reqwest::Error) -> CallError {
         let mut reason = String::new();
-        let mut source: Option<&dyn std::error::Error> = Some(&error);
+        let mut source: Option<&dyn std::error::Error> = Some(error);
         while let Some(error) = source {
             reason = error.to_string();
             // What the verifier of a pinned key answers to any other key.

@@ -66,7 +66,8 @@ pub async fn add(
 ) -> Result<(Manufacturer, Vec<TrustedKey>), Error> {
     let pin = parse_fingerprint(fingerprint)?;
     let connection = Connection::open(&app.guard, url, pin).await?;
-    let keys: Vec<&SigningKey> = [KeyType::P256, KeyType::P384].iter().filter_map(|t| app.keys.for_type(*t)).collect();
+    let keys: Vec<&SigningKey> =
+        [KeyType::P256, KeyType::P384].iter().filter_map(|t| app.keys.for_type(*t)).collect();
     let mut answer = None;
     for (index, key) in keys.iter().enumerate() {
         let session = connection.authenticate(key, app.clock.now(), &mut app.random.rng()).await?;

@@ -85,8 +85,13 @@ pub async fn refresh(app: Data<App>, who: Require<Admin>, id: Path<String>) -> R
 pub async fn delete(app: Data<App>, who: Require<Admin>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let transaction = database::begin(&app.db).await?;
     store::delete(&transaction, &id).await?;
-    let event =
-        Event { actor: &who.id, action: "manufacturer.remove", subject: &id, outcome: Outcome::Success, detail: "" };
+    let event = Event {
+        actor: &who.id,
+        action: "manufacturer.remove",
+        subject: &id,
+        outcome: Outcome::Success,
+        detail: "",
+    };
     audit::record(&transaction, app.clock.now(), event).await?;
     transaction.commit().await?;
     Ok(HttpResponse::NoContent().finish())

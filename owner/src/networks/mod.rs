@@ -121,7 +121,10 @@ pub fn check(network: &Network, password: Option<&[u8]>) -> Result<(), Error> {
         (_, None) => Err(Error::Field("password", "this network needs one")),
         (_, Some(password)) if (8..=63).contains(&password.len()) && printable(password) => Ok(()),
         (Auth::Wpa2Psk, Some(key)) if key.len() == 64 && key.iter().all(u8::is_ascii_hexdigit) => Ok(()),
-        _ => Err(Error::Field("password", "use 8 to 63 printable ASCII characters, or for WPA2 64 hexadecimal digits")),
+        _ => Err(Error::Field(
+            "password",
+            "use 8 to 63 printable ASCII characters, or for WPA2 64 hexadecimal digits",
+        )),
     }
 }
 

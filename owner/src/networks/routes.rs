@@ -108,7 +108,11 @@ pub async fn get(app: Data<App>, _: Require<Read>, id: Path<String>) -> Result<J
 }
 
 /// `POST /api/v1/networks`
-pub async fn create(app: Data<App>, who: Require<Write>, new: Json<NetworkChange>) -> Result<HttpResponse, Problem> {
+pub async fn create(
+    app: Data<App>,
+    who: Require<Write>,
+    new: Json<NetworkChange>,
+) -> Result<HttpResponse, Problem> {
     let now = app.clock.now();
     let network = Network {
         id: new.id.clone().ok_or(Error::Field("id", "name the network"))?,

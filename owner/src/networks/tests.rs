@@ -74,7 +74,9 @@ async fn the_password_is_sealed_in_the_database_and_bound_to_its_row() {
 #[test]
 fn what_no_device_could_use_is_refused() {
     let base = network("n", "Name", Scope::All);
-    for (password, good) in [(&b"seven77"[..], false), (b"eight888", true), (&[b'a'; 63], true), (&[b'a'; 64], true)] {
+    for (password, good) in
+        [(&b"seven77"[..], false), (b"eight888", true), (&[b'a'; 63], true), (&[b'a'; 64], true)]
+    {
         assert_eq!(check(&base, Some(password)).is_ok(), good, "{}", password.len());
     }
     assert!(check(&Network { auth: Auth::Wpa3Psk, ..base.clone() }, Some(&[b'a'; 64])).is_err());

@@ -134,7 +134,8 @@ impl Trust {
     /// Judges a voucher: a pinned maker's key vouches for the device's certificate by the first entry's signature, a
     /// pinned CA vouches for it by its own. A maker that named its device CAs is held to them.
     pub fn judge(&self, voucher: &VerifiedVoucher) -> Result<Verdict, fdo_pki::Error> {
-        let certificates: Vec<&[u8]> = voucher.certificates().unwrap_or_default().iter().map(|der| &der[..]).collect();
+        let certificates: Vec<&[u8]> =
+            voucher.certificates().unwrap_or_default().iter().map(|der| &der[..]).collect();
         let chain = DeviceChain::parse(&certificates)?;
         let policy = ChainPolicy::default();
         let maker = self.makers.get(&keys::fingerprint(voucher.manufacturer_key()));

@@ -76,7 +76,11 @@ pub async fn create(app: Data<App>, who: Require<Admin>, new: Json<NewTrust>) ->
 }
 
 /// `DELETE /api/v1/trust/{fingerprint}`
-pub async fn delete(app: Data<App>, who: Require<Admin>, fingerprint: Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn delete(
+    app: Data<App>,
+    who: Require<Admin>,
+    fingerprint: Path<String>,
+) -> Result<HttpResponse, Problem> {
     let transaction = database::begin(&app.db).await?;
     store::delete(&transaction, &fingerprint).await?;
     let event = Event {

@@ -13,10 +13,10 @@ use fdo_protocol::Guid;
 use fdo_service::database::DbErr;
 use serde::{Deserialize, Serialize};
 
-pub use accept::{AcceptedVoucher, Acceptance};
+pub use accept::{Acceptance, AcceptedVoucher};
 pub use store::{
-    Imported, bytes, confirm_seen, due_for_registration, find_by_guid, find_for_onboarding, import, list, replace, reuse,
-    set_blocked, set_registration,
+    Imported, bytes, confirm_seen, due_for_registration, find_by_guid, find_for_onboarding, import, list, replace,
+    reuse, set_blocked, set_registration,
 };
 
 /// What became of a voucher.
@@ -87,15 +87,21 @@ pub struct StoredVoucher {
 pub enum Error {
     #[error("the voucher does not hold: {0}")]
     Invalid(#[from] fdo_protocol::Error),
-    #[error("the voucher ends in the key {0}, which is not ours; ask its seller to extend it to one of `fdo-owner key list`")]
+    #[error(
+        "the voucher ends in the key {0}, which is not ours; ask its seller to extend it to one of `fdo-owner key list`"
+    )]
     NotOurs(String),
     #[error("the voucher has no entry, so nobody passed the device on to us; ask its maker for the extended one")]
     NoEntries,
     #[error("the device's certificates do not hold: {0}")]
     Certificates(#[from] fdo_pki::Error),
-    #[error("nobody vouches for this device's maker; pin the maker's key {0} or its device CA with `fdo-owner trust add`, or import with --allow-untrusted")]
+    #[error(
+        "nobody vouches for this device's maker; pin the maker's key {0} or its device CA with `fdo-owner trust add`, or import with --allow-untrusted"
+    )]
     Untrusted(String),
-    #[error("{0} is here with a different chain of owners: somebody may have sold the device twice; compare both vouchers with their seller")]
+    #[error(
+        "{0} is here with a different chain of owners: somebody may have sold the device twice; compare both vouchers with their seller"
+    )]
     Fork(Guid),
     #[error("this device is known under {0}, and this voucher comes from another maker")]
     OtherMaker(Guid),

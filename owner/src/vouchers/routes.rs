@@ -167,7 +167,11 @@ pub async fn block(app: Data<App>, who: Require<Write>, guid: Path<String>) -> R
 }
 
 /// `POST /api/v1/vouchers/{guid}/unblock`
-pub async fn unblock(app: Data<App>, who: Require<Write>, guid: Path<String>) -> Result<Json<VoucherView>, Problem> {
+pub async fn unblock(
+    app: Data<App>,
+    who: Require<Write>,
+    guid: Path<String>,
+) -> Result<Json<VoucherView>, Problem> {
     set_blocked(&app, &who.id, &guid, false).await
 }
 

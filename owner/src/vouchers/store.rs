@@ -51,10 +51,7 @@ pub async fn import(conn: &impl ConnectionTrait, now: u64, accepted: &AcceptedVo
     let voucher = &accepted.voucher;
     let row = row(voucher, &accepted.device_id, State::Imported, accepted.trusted, now);
     // Two at once: the second waits here, then finds the first one's row.
-    let inserted = Entity::insert(row)
-        .on_conflict_do_nothing()
-        .exec_without_returning(conn)
-        .await?;
+    let inserted = Entity::insert(row).on_conflict_do_nothing().exec_without_returning(conn).await?;
     if matches!(inserted, TryInsertResult::Inserted(1..)) {
         settle_device(conn, now, accepted).await?;
         return Ok(Imported::New);
@@ -108,7 +105,11 @@ async fn settle_device(conn: &impl ConnectionTrait, now: u64, accepted: &Accepte
     if !accepted.trusted || !earlier.iter().any(|row| row.maker_key == maker_key) {
         return Err(Error::OtherMaker(device.guid));
     }
-    archive(now).filter(Column::DeviceId.eq(&accepted.device_id)).filter(Column::Guid.ne(voucher.guid().to_string())).exec(conn).await?;
+    archive(now)
+        .filter(Column::DeviceId.eq(&accepted.device_id))
+        .filter(Column::Guid.ne(voucher.guid().to_string()))
+        .exec(conn)
+        .await?;
     Ok(inventory::move_to(conn, now, &device.id, &voucher.guid(), &owner_key, DeviceState::Imported).await?)
 }
 
@@ -154,7 +155,10 @@ async fn locked(conn: &impl ConnectionTrait, guid: &Guid) -> Result<Option<Model
 }
 
 /// The voucher that TO2 with this GUID begins with: one SELECT. None where the GUID is unknown, archived or blocked.
-pub async fn find_for_onboarding(conn: &impl ConnectionTrait, guid: &Guid) -> Result<Option<VerifiedVoucher>, Error> {
+pub async fn find_for_onboarding(
+    conn: &impl ConnectionTrait,
+    guid: &Guid,
+) -> Result<Option<VerifiedVoucher>, Error> {
     let found: Option<Vec<u8>> = Entity::find_by_id(guid.to_string())
         .select_only()
         .column(Column::Bytes)
@@ -208,7 +212,9 @@ pub async fn replace(
         // Its 71 was lost and the device came back with the old GUID: it never took that one up.
         archive(now).filter(Column::Guid.eq(unseen.to_string())).exec(conn).await?;
     }
-    Entity::insert(row(new, &stored.device_id, State::Onboarded, stored.trusted, now)).exec_without_returning(conn).await?;
+    Entity::insert(row(new, &stored.device_id, State::Onboarded, stored.trusted, now))
+        .exec_without_returning(conn)
+        .await?;
     Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Replaced.name()))
         .col_expr(Column::ReplacedBy, Expr::value(new.guid().to_string()))

@@ -117,7 +117,8 @@ async fn each_voucher_of_a_file_is_judged_for_itself() {
         let ours = owner.key(KeyType::P256).clone();
         let vouchers: Vec<VerifiedVoucher> = (0..3).map(|n| maker.sold(&format!("SN-{n}"), &ours)).collect();
         let theirs = maker.sold("SN-9", Maker::new(16, KeyType::P256).key.verifying_key());
-        let file: String = [&vouchers[0], &theirs, &vouchers[1], &vouchers[0], &vouchers[2]].map(|v| v.to_pem()).concat();
+        let file: String =
+            [&vouchers[0], &theirs, &vouchers[1], &vouchers[0], &vouchers[2]].map(|v| v.to_pem()).concat();
         let items = import_file(&owner.app, "tester", file.as_bytes(), false).await.unwrap();
         assert!(matches!(items[1].result, Err(Error::NotOurs(_))));
         assert_eq!(items.iter().filter(|item| matches!(item.result, Ok(Imported::New))).count(), 3);
@@ -134,10 +135,8 @@ async fn two_imports_at_once_make_one_voucher() {
         let mut maker = Maker::new(17, KeyType::P256);
         owner.trust(&maker).await;
         let voucher = maker.sold("SN-1", owner.key(KeyType::P256));
-        let (a, b) = tokio::join!(
-            import_one(&owner, voucher.bytes(), false),
-            import_one(&owner, voucher.bytes(), false)
-        );
+        let (a, b) =
+            tokio::join!(import_one(&owner, voucher.bytes(), false), import_one(&owner, voucher.bytes(), false));
         let mut results = [a.unwrap(), b.unwrap()];
         results.sort_by_key(|result| *result == Imported::Same);
         assert_eq!(results, [Imported::New, Imported::Same], "{}", owner.database.name());
@@ -192,6 +191,9 @@ async fn a_device_that_was_made_again_moves_on_but_no_other_maker_takes_it_over(
         assert_eq!(import_one(&owner, again.bytes(), false).await.unwrap(), Imported::New);
         assert_eq!(state(&owner, &first.guid()).await, Some(State::Archived));
         let voucher = Voucher::from_bytes(again.bytes()).unwrap().verify(&VerifyPolicy::default()).unwrap();
-        assert_eq!(inventory::find_by_guid(&owner.app.db, &voucher.guid()).await.unwrap().unwrap().guid, again.guid());
+        assert_eq!(
+            inventory::find_by_guid(&owner.app.db, &voucher.guid()).await.unwrap().unwrap().guid,
+            again.guid()
+        );
     }
 }

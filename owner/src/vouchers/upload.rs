@@ -18,7 +18,12 @@ pub struct Item {
 }
 
 /// Imports every voucher of a file, PEM blocks or one in CBOR.
-pub async fn import_file(app: &App, actor: &str, file: &[u8], allow_untrusted: bool) -> Result<Vec<Item>, ImportError> {
+pub async fn import_file(
+    app: &App,
+    actor: &str,
+    file: &[u8],
+    allow_untrusted: bool,
+) -> Result<Vec<Item>, ImportError> {
     let bodies = Voucher::bodies_in_file(file)?;
     let trust = Trust::load(&app.db).await?;
     let acceptance = Acceptance { keys: &app.keys, trust: &trust, allow_untrusted };
@@ -70,6 +75,7 @@ async fn commit(app: &App, actor: &str, accepted: &super::AcceptedVoucher) -> Re
         app.metrics.count("firstlight_vouchers_imported_total");
     }
     transaction.commit().await?;
+    app.registrar.wake();
     Ok(imported)
 }
 

@@ -97,7 +97,8 @@ impl Manufacturer {
     pub(super) fn sell(&self, serial: &str, guid: &Guid, bytes: &[u8]) {
         let checksum = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
         let id = hex::encode(guid.as_bytes());
-        let answer = json!({ "serial": serial, "status": "ok", "voucher_id": id, "checksum": checksum, "model": "M1" });
+        let answer =
+            json!({ "serial": serial, "status": "ok", "voucher_id": id, "checksum": checksum, "model": "M1" });
         self.state.items.lock().unwrap().insert(serial.to_owned(), Item { key: None, answer });
         self.state.files.lock().unwrap().insert(id, File { bytes: bytes.to_vec(), checksum });
     }

@@ -39,11 +39,8 @@ impl MigrationTrait for Migration {
             .primary_key(Index::create().col(Alias::new("manufacturer")).col(Alias::new("serial")))
             .take();
         manager.create_table(claims).await?;
-        let due = Index::create()
-            .name("claim_next_at")
-            .table(Alias::new("claim"))
-            .col(Alias::new("next_at"))
-            .take();
+        let due =
+            Index::create().name("claim_next_at").table(Alias::new("claim")).col(Alias::new("next_at")).take();
         manager.create_index(due).await?;
         let networks = Table::create()
             .table(Alias::new("network"))
