@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
 use fdo_service::database;
 use fdo_service::endpoint::{Endpoint, Limits};
 use fdo_service::host::clock::Clock;
@@ -41,16 +40,18 @@ pub struct Desk {
     pub introduction: Arc<Introduction>,
     pub keys: Arc<Keys>,
     pub maker: String,
-    pub devices: Data<Devices>,
-    pub vouchers: Data<Vouchers>,
-    pub buyers: Data<Buyers>,
-    pub allocations: Data<Allocations>,
-    pub claims: Data<Claims>,
+    pub devices: Arc<Devices>,
+    pub vouchers: Arc<Vouchers>,
+    pub buyers: Arc<Buyers>,
+    pub allocations: Arc<Allocations>,
+    pub claims: Arc<Claims>,
 }
 
 /// The running service, and what its operator is told once.
 pub struct Running {
     listeners: host::Running,
+    /// Whether the device and the operators' listener speak TLS.
+    tls: (bool, bool),
     sweeper: JoinHandle<()>,
     /// The first operator token; only on first start.
     pub operator_token: Option<Zeroizing<String>>,
@@ -64,6 +65,17 @@ impl Running {
     /// The bound address of `device`, `operator` or `claims`.
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.listeners.address(name)
+    }
+
+    /// The URL of `device`, `operator` or `claims` as this machine reaches it.
+    pub fn url(&self, name: &str) -> Option<String> {
+        let tls = match name {
+            "device" => self.tls.0,
+            "operator" => self.tls.1,
+            _ => true,
+        };
+        let scheme = if tls { "https" } else { "http" };
+        self.address(name).map(|address| format!("{scheme}://{address}"))
     }
 
     pub async fn stop(self) {
@@ -116,7 +128,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         rendezvous: config.rendezvous_info()?,
         profile: Arc::new(Profile::new(&config.idevid, &config.name)?),
     };
-    let claims = Data::new(Claims::new(ClaimsParts {
+    let claims = Arc::new(Claims::new(ClaimsParts {
         db: db.clone(),
         clock: clock.clone(),
         random: random.clone(),
@@ -139,10 +151,10 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         introduction: introduction.clone(),
         keys: keys.clone(),
         maker: config.name.clone(),
-        devices: Data::new(Devices::new(db.clone(), clock.clone())),
-        vouchers: Data::new(Vouchers::new(db.clone())),
-        buyers: Data::new(Buyers::new(db.clone(), clock.clone(), random.clone())),
-        allocations: Data::new(Allocations::new(db.clone(), clock.clone(), random.clone())),
+        devices: Arc::new(Devices::new(db.clone(), clock.clone())),
+        vouchers: Arc::new(Vouchers::new(db.clone())),
+        buyers: Arc::new(Buyers::new(db.clone(), clock.clone(), random.clone())),
+        allocations: Arc::new(Allocations::new(db.clone(), clock.clone(), random.clone())),
         claims: claims.clone(),
     });
     let endpoint = Endpoint::new(initialization, clock.clone(), random, metrics, limits);
@@ -165,6 +177,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     let sweeper = tokio::spawn(sweep(records, swept, clock));
     Ok(Running {
         listeners,
+        tls: (config.listen.certificate.is_some(), config.operators.certificate.is_some()),
         sweeper,
         operator_token,
         new_keys: keys.created().then_some(key_folder),
@@ -174,7 +187,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
 }
 
 /// Forgets what has expired, about every minute.
-async fn sweep(records: Records, claims: Data<Claims>, clock: Clock) {
+async fn sweep(records: Records, claims: Arc<Claims>, clock: Clock) {
     loop {
         tokio::time::sleep(SWEEP).await;
         if let Err(error) = records.sweep(clock.now()).await {

@@ -98,7 +98,7 @@ impl Default for Config {
             name: "Firstlight".to_owned(),
             database: None,
             workers: None,
-            log: "info".to_owned(),
+            log: "info,actix_server=warn".to_owned(),
             log_format: LogFormat::Human,
             admission: Admission::Listed,
             rendezvous: None,

@@ -51,11 +51,9 @@ fn welcome(running: &Running, data_dir: &Path) -> std::io::Result<()> {
         writeln!(out, "Operator token, shown this once (also in {}/operator-token):", data_dir.display())?;
         writeln!(out, "  {}", token.as_str())?;
     }
-    for (name, scheme, purpose) in
-        [("device", "http", "devices (DI)"), ("operator", "http", "operators"), ("claims", "https", "buyers")]
-    {
-        if let Some(address) = running.address(name) {
-            writeln!(out, "Listening for {purpose}: {scheme}://{address}")?;
+    for (name, purpose) in [("device", "devices (DI)"), ("operator", "operators"), ("claims", "buyers")] {
+        if let Some(url) = running.url(name) {
+            writeln!(out, "Listening for {purpose}: {url}")?;
         }
     }
     writeln!(out, "Identity fingerprint: {}", running.identity_fingerprint)?;

@@ -23,7 +23,7 @@ pub fn device(cfg: &mut web::ServiceConfig, endpoint: &Arc<Endpoint<Initializati
 }
 
 /// For buyers' owner services.
-pub fn claims(cfg: &mut web::ServiceConfig, claims: &web::Data<Claims>, health: &Health) {
+pub fn claims(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>, health: &Health) {
     health.configure(cfg);
     claims::routes::configure(cfg, claims);
 }

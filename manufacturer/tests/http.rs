@@ -43,8 +43,7 @@ impl World {
     }
 
     fn url(&self, listener: &str, path: &str) -> String {
-        let scheme = if listener == "claims" { "https" } else { "http" };
-        format!("{scheme}://{}{path}", self.running.address(listener).unwrap())
+        format!("{}{path}", self.running.url(listener).unwrap())
     }
 
     async fn operator(&self, method: Method, path: &str, body: Option<Value>) -> Response {
@@ -209,6 +208,8 @@ async fn every_listener_keeps_to_its_own() {
     assert_eq!(json_of(wrong).await.1["error_code"], "unauthenticated");
     let text = world.client.post(world.pull("/auth/hello")).header("content-type", "text/plain").body("x");
     assert_eq!(text.send().await.unwrap().status(), 415);
+    let wrong = world.client.post(world.pull("/claims")).bearer_auth("x").json(&json!({})).send().await.unwrap();
+    assert_eq!(wrong.status(), 401);
     let large = world.client.post(world.pull("/auth/hello")).body(vec![0; 300 * 1024]).send().await.unwrap();
     assert_eq!(large.status(), 413);
 

@@ -1,5 +1,7 @@
 //! `/api/v1/allocations`: set serials aside for a buyer, one, many or a CSV, and take that back.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use fdo_service::operators::require::{Read, Require, Write};
 use fdo_service::paging::{Page, PageQuery};
@@ -10,8 +12,8 @@ use super::{Allocations, Ordered, store::Listed};
 use crate::csv;
 use crate::devices::routes::{answer, parse};
 
-pub fn configure(cfg: &mut web::ServiceConfig, allocations: &web::Data<Allocations>) {
-    cfg.app_data(allocations.clone())
+pub fn configure(cfg: &mut web::ServiceConfig, allocations: &Arc<Allocations>) {
+    cfg.app_data(web::Data::from(allocations.clone()))
         .service(web::resource("/api/v1/allocations").route(web::get().to(list)).route(web::post().to(allocate)))
         .service(web::resource("/api/v1/allocations/import").route(web::post().to(import)))
         .service(web::resource("/api/v1/allocations/{serial}").route(web::delete().to(revoke)));

@@ -16,8 +16,8 @@ pub struct Introduction {
     pub claims_url: String,
 }
 
-pub fn configure(cfg: &mut web::ServiceConfig, buyers: &web::Data<Buyers>, introduction: &Arc<Introduction>) {
-    cfg.app_data(buyers.clone())
+pub fn configure(cfg: &mut web::ServiceConfig, buyers: &Arc<Buyers>, introduction: &Arc<Introduction>) {
+    cfg.app_data(web::Data::from(buyers.clone()))
         .app_data(web::Data::from(introduction.clone()))
         .service(web::resource("/api/v1/buyers").route(web::get().to(list)).route(web::post().to(add)))
         .service(web::resource("/api/v1/buyers/{name}").route(web::get().to(get)))

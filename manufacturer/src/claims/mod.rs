@@ -7,7 +7,6 @@ mod error;
 mod grant;
 mod limits;
 pub mod routes;
-mod sessions;
 pub mod store;
 mod wire;
 
@@ -144,7 +143,7 @@ impl Claims {
         let now = self.clock.now();
         let transaction = database::begin(&self.db).await?;
         let enrolled = crate::buyers::enrol(&transaction, &caller.key, code, complete, now).await?;
-        sessions::bind_token(&transaction, &caller.token_hash, &enrolled.buyer.id).await?;
+        access::store::bind_token(&transaction, &caller.token_hash, &enrolled.buyer.id).await?;
         transaction.commit().await?;
         Ok(enrolled)
     }
@@ -189,7 +188,7 @@ impl Claims {
 
     /// Forgets tokens and KeyAuth sessions that have ended.
     pub async fn sweep(&self) -> Result<(), DbErr> {
-        sessions::sweep(&self.db, self.clock.now()).await
+        access::store::sweep(&self.db, self.clock.now()).await
     }
 
     /// The claims of all buyers, for operators.

@@ -1,6 +1,7 @@
 //! The claims listener under `/api/v1/pull/vouchers`, and `/api/v1/claims` for operators.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -29,8 +30,8 @@ const CBOR: &str = "application/cbor";
 type Body = Result<web::Bytes, actix_web::Error>;
 
 /// The claims listener.
-pub fn configure(cfg: &mut web::ServiceConfig, claims: &web::Data<Claims>) {
-    cfg.app_data(claims.clone()).app_data(web::PayloadConfig::new(BODY_LIMIT)).service(
+pub fn configure(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>) {
+    cfg.app_data(web::Data::from(claims.clone())).app_data(web::PayloadConfig::new(BODY_LIMIT)).service(
         web::scope(ROOT)
             .route("/auth/hello", web::post().to(hello))
             .route("/auth/prove", web::post().to(prove))
@@ -45,8 +46,9 @@ pub fn configure(cfg: &mut web::ServiceConfig, claims: &web::Data<Claims>) {
 }
 
 /// The operators' view.
-pub fn configure_operators(cfg: &mut web::ServiceConfig, claims: &web::Data<Claims>) {
-    cfg.app_data(claims.clone()).service(web::resource("/api/v1/claims").route(web::get().to(list_all)));
+pub fn configure_operators(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>) {
+    cfg.app_data(web::Data::from(claims.clone()))
+        .service(web::resource("/api/v1/claims").route(web::get().to(list_all)));
 }
 
 impl Claims {

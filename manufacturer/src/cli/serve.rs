@@ -34,7 +34,7 @@ pub struct ServeArgs {
     /// Worker threads of the device and claims listeners [default: one a core].
     #[arg(long)]
     workers: Option<usize>,
-    /// Filter of the log, such as `info` or `info,fdo_manufacturer=debug` [default: info].
+    /// Filter of the log, such as `info` or `info,fdo_manufacturer=debug` [default: info, less of the libraries].
     #[arg(long)]
     log: Option<String>,
     /// How log lines look [default: human].

@@ -1,5 +1,7 @@
 //! `/api/v1/devices`: enter serials (one, many, a range, a CSV), see them, release and block them.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use fdo_service::operators::require::{Read, Require, Write};
 use fdo_service::paging::{Page, PageQuery};
@@ -11,8 +13,8 @@ use crate::csv;
 use crate::report::Report;
 use crate::serial::Serial;
 
-pub fn configure(cfg: &mut web::ServiceConfig, devices: &web::Data<Devices>) {
-    cfg.app_data(devices.clone())
+pub fn configure(cfg: &mut web::ServiceConfig, devices: &Arc<Devices>) {
+    cfg.app_data(web::Data::from(devices.clone()))
         .service(web::resource("/api/v1/devices").route(web::get().to(list)).route(web::post().to(enter)))
         .service(web::resource("/api/v1/devices/import").route(web::post().to(import)))
         .service(web::resource("/api/v1/devices/{serial}").route(web::get().to(get)))

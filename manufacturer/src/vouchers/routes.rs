@@ -1,5 +1,7 @@
 //! `/api/v1/vouchers`: JSON by default; PEM or CBOR by `Accept` or `?format=pem|cbor`.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use fdo_protocol::Guid;
@@ -12,8 +14,8 @@ use sha2::{Digest, Sha256};
 use super::{StoredVoucher, Vouchers};
 use crate::serial::Serial;
 
-pub fn configure(cfg: &mut web::ServiceConfig, vouchers: &web::Data<Vouchers>) {
-    cfg.app_data(vouchers.clone())
+pub fn configure(cfg: &mut web::ServiceConfig, vouchers: &Arc<Vouchers>) {
+    cfg.app_data(web::Data::from(vouchers.clone()))
         .service(web::resource("/api/v1/vouchers").route(web::get().to(list)))
         .service(web::resource("/api/v1/vouchers/{id}").route(web::get().to(get)));
 }

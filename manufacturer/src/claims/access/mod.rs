@@ -1,5 +1,7 @@
 //! KeyAuth's server (voucher transfer, section 5): a proof of an owner key becomes a short-lived token.
 
+pub(super) mod store;
+
 use std::net::IpAddr;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -9,10 +11,9 @@ use rand_core::Rng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::sessions::{self, Token};
 use super::{Caller, ClaimError, Claims, TOKEN_SECONDS};
-use crate::buyers;
-use crate::buyers::{BuyerError, BuyerState};
+use crate::buyers::{self, BuyerError, BuyerState};
+use store::Token;
 
 /// Between hello and prove.
 const SESSION_SECONDS: u64 = 60;
@@ -24,7 +25,7 @@ impl Claims {
     pub(super) async fn hello(&self, body: &[u8], source: IpAddr) -> Result<Vec<u8>, ClaimError> {
         let now = self.clock.now();
         self.limits.check_source(source, now).map_err(|_| ClaimError::TooMany)?;
-        if sessions::pending(&self.db, now).await? >= MAX_SESSIONS {
+        if store::pending(&self.db, now).await? >= MAX_SESSIONS {
             return Err(ClaimError::TooMany);
         }
         let mut session = [0_u8; 16];
@@ -32,7 +33,7 @@ impl Claims {
         rng.fill_bytes(&mut session);
         let (challenge, pending) =
             Challenge::answer(body, self.keys.identity(), &session, self.policy, &mut rng).map_err(of_peer)?;
-        sessions::insert_pending(&self.db, &session, cbor::encode(&pending), now + SESSION_SECONDS).await?;
+        store::insert_pending(&self.db, &session, cbor::encode(&pending), now + SESSION_SECONDS).await?;
         Ok(challenge)
     }
 
@@ -41,7 +42,7 @@ impl Claims {
         let now = self.clock.now();
         self.limits.check_source(source, now).map_err(|_| ClaimError::TooMany)?;
         let session = session_of(body).map_err(of_peer)?;
-        let state = sessions::take_pending(&self.db, &session, now).await?.ok_or(ClaimError::Unauthenticated)?;
+        let state = store::take_pending(&self.db, &session, now).await?.ok_or(ClaimError::Unauthenticated)?;
         let pending: PendingChallenge = cbor::decode(&state).map_err(ClaimError::Signing)?;
         let proven = pending.verify(body, self.policy).map_err(of_peer)?;
         let fingerprint = hex::encode(proven.fingerprint);
@@ -58,7 +59,7 @@ impl Claims {
         let token = Zeroizing::new(Base64UrlUnpadded::encode_string(&*secret));
         let expires = now + TOKEN_SECONDS;
         let row = Token { hash: hash(&token), fingerprint, key: proven.key, buyer_id, expires };
-        sessions::insert_token(&self.db, &row).await?;
+        store::insert_token(&self.db, &row).await?;
         Ok(cbor::encode(&KeyAuthResult { token, expires, fingerprint: proven.fingerprint, voucher_count: 0 }))
     }
 
@@ -66,7 +67,7 @@ impl Claims {
     pub(super) async fn authenticate(&self, token: Option<&str>) -> Result<Caller, ClaimError> {
         let token = token.filter(|token| token.len() <= 64).ok_or(ClaimError::Unauthenticated)?;
         // Looked up by hash: the time that takes tells nothing about a valid token.
-        let found = sessions::find_token(&self.db, &hash(token), self.clock.now()).await?;
+        let found = store::find_token(&self.db, &hash(token), self.clock.now()).await?;
         let found = found.ok_or(ClaimError::Unauthenticated)?;
         let buyer = match &found.buyer_id {
             Some(id) => Some(buyers::get(&self.db, id).await?),

@@ -9,12 +9,12 @@ use crate::db::entity::{claim_token as token_row, key_auth_session as row};
 use crate::db::{impossible, signed, unsigned};
 
 /// A token and what it is bound to.
-pub(super) struct Token {
-    pub(super) hash: Vec<u8>,
-    pub(super) fingerprint: String,
-    pub(super) key: VerifyingKey,
-    pub(super) buyer_id: Option<String>,
-    pub(super) expires: u64,
+pub(in crate::claims) struct Token {
+    pub(in crate::claims) hash: Vec<u8>,
+    pub(in crate::claims) fingerprint: String,
+    pub(in crate::claims) key: VerifyingKey,
+    pub(in crate::claims) buyer_id: Option<String>,
+    pub(in crate::claims) expires: u64,
 }
 
 impl TryFrom<token_row::Model> for Token {
@@ -32,11 +32,11 @@ impl TryFrom<token_row::Model> for Token {
 }
 
 /// How many sessions wait for their prove.
-pub(super) async fn pending(conn: &impl ConnectionTrait, now: u64) -> Result<u64, DbErr> {
+pub(in crate::claims) async fn pending(conn: &impl ConnectionTrait, now: u64) -> Result<u64, DbErr> {
     row::Entity::find().filter(row::Column::Expires.gt(signed(now))).count(conn).await
 }
 
-pub(super) async fn insert_pending(
+pub(in crate::claims) async fn insert_pending(
     conn: &impl ConnectionTrait,
     id: &[u8],
     state: Vec<u8>,
@@ -47,7 +47,11 @@ pub(super) async fn insert_pending(
 }
 
 /// Finds and deletes in one step: of two that ask at once, one gets it.
-pub(super) async fn take_pending(db: &DatabaseConnection, id: &[u8], now: u64) -> Result<Option<Vec<u8>>, DbErr> {
+pub(in crate::claims) async fn take_pending(
+    db: &DatabaseConnection,
+    id: &[u8],
+    now: u64,
+) -> Result<Option<Vec<u8>>, DbErr> {
     let transaction = database::begin(db).await?;
     let found = row::Entity::find_by_id(id.to_vec()).one(&transaction).await?;
     let deleted = row::Entity::delete_by_id(id.to_vec()).exec(&transaction).await?.rows_affected;
@@ -55,7 +59,7 @@ pub(super) async fn take_pending(db: &DatabaseConnection, id: &[u8], now: u64) -
     Ok(found.filter(|row| deleted == 1 && row.expires > signed(now)).map(|row| row.state))
 }
 
-pub(super) async fn insert_token(conn: &impl ConnectionTrait, token: &Token) -> Result<(), DbErr> {
+pub(in crate::claims) async fn insert_token(conn: &impl ConnectionTrait, token: &Token) -> Result<(), DbErr> {
     let row = token_row::ActiveModel {
         hash: Set(token.hash.clone()),
         fingerprint: Set(token.fingerprint.clone()),
@@ -66,7 +70,7 @@ pub(super) async fn insert_token(conn: &impl ConnectionTrait, token: &Token) -> 
     token_row::Entity::insert(row).exec_without_returning(conn).await.map(|_| ())
 }
 
-pub(super) async fn find_token(
+pub(in crate::claims) async fn find_token(
     conn: &impl ConnectionTrait,
     hash: &[u8],
     now: u64,
@@ -76,14 +80,18 @@ pub(super) async fn find_token(
 }
 
 /// A key that was enrolled goes on with the token that it was enrolled with.
-pub(super) async fn bind_token(conn: &impl ConnectionTrait, hash: &[u8], buyer_id: &str) -> Result<(), DbErr> {
+pub(in crate::claims) async fn bind_token(
+    conn: &impl ConnectionTrait,
+    hash: &[u8],
+    buyer_id: &str,
+) -> Result<(), DbErr> {
     let update = token_row::Entity::update_many()
         .col_expr(token_row::Column::BuyerId, Expr::value(buyer_id))
         .filter(token_row::Column::Hash.eq(hash.to_vec()));
     update.exec(conn).await.map(|_| ())
 }
 
-pub(super) async fn sweep(conn: &impl ConnectionTrait, now: u64) -> Result<(), DbErr> {
+pub(in crate::claims) async fn sweep(conn: &impl ConnectionTrait, now: u64) -> Result<(), DbErr> {
     row::Entity::delete_many().filter(row::Column::Expires.lte(signed(now))).exec(conn).await?;
     token_row::Entity::delete_many().filter(token_row::Column::Expires.lte(signed(now))).exec(conn).await?;
     Ok(())
