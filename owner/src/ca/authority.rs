@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use fdo_pki::{
-    CaSubject, Certificate, Issuer, LdevidProfile, Lifetime, make_issuing_ca, make_root,
-};
+use fdo_pki::{CaSubject, Certificate, Issuer, LdevidProfile, Lifetime, make_issuing_ca, make_root};
 use fdo_protocol::crypto::{KeyType, SigningKey};
 use fdo_service::database::{self, DatabaseConnection};
 use fdo_service::secret_file;
@@ -60,8 +58,9 @@ fn make(
     let root = make_root(&subject("root CA"), &root_key, ROOT_LIFETIME, now, rng)?;
     let key = SigningKey::generate(KeyType::P256, rng).map_err(OpenError::Key)?;
     let under = Issuer::new(&root.certificate()?)?;
-    let issuing = make_issuing_ca(&subject("issuing CA"), key.verifying_key(), &under, ISSUING_LIFETIME, now, rng)?
-        .sign(&root_key)?;
+    let issuing =
+        make_issuing_ca(&subject("issuing CA"), key.verifying_key(), &under, ISSUING_LIFETIME, now, rng)?
+            .sign(&root_key)?;
 
     let root_secret = SealingKey::new(*secret_file::load_or_create_key(&data_dir.join(ROOT_SECRET), rng)?);
     let mut sealed = |with: &SealingKey, key: &SigningKey, certificate: &[u8]| {

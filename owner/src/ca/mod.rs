@@ -76,7 +76,9 @@ pub enum OpenError {
     Pki(#[from] fdo_pki::Error),
     #[error("cannot make or read the CA's key: {0}")]
     Key(fdo_protocol::Error),
-    #[error("the CA's issuing key does not open with this sealing key; restore the sealing key that belongs to the database")]
+    #[error(
+        "the CA's issuing key does not open with this sealing key; restore the sealing key that belongs to the database"
+    )]
     Sealed,
     #[error(transparent)]
     RootSecret(#[from] SecretFileError),

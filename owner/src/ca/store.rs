@@ -219,12 +219,7 @@ pub async fn revoke_device(
     revoke(conn, which, reason, now).await
 }
 
-async fn revoke(
-    conn: &impl ConnectionTrait,
-    which: Expr,
-    reason: Reason,
-    now: u64,
-) -> Result<u64, DbErr> {
+async fn revoke(conn: &impl ConnectionTrait, which: Expr, reason: Reason, now: u64) -> Result<u64, DbErr> {
     let revoked = certificate::Entity::update_many()
         .col_expr(certificate::Column::State, Expr::value(State::Revoked.name()))
         .col_expr(certificate::Column::Revoked, Expr::value(signed(now)))

@@ -36,7 +36,8 @@ pub(super) async fn commit(
     if !plan.certificates.is_empty() {
         let confirmed = ca::confirm(&transaction, &facts.id).await?;
         let gone = Error::Rejected("the certificate of this session was revoked meanwhile");
-        certificate = confirmed.ok_or(gone)?.into_iter().find(|(serial, _)| plan.certificates.last() == Some(serial));
+        certificate =
+            confirmed.ok_or(gone)?.into_iter().find(|(serial, _)| plan.certificates.last() == Some(serial));
     }
 
     let mut run = facts.run(Phase::Ended);
@@ -64,7 +65,8 @@ pub(super) async fn commit(
     }
     let state = DeviceState::Onboarded;
     let progress = outcome.name();
-    inventory::record_state(&transaction, now, &completed.next_guid, state, Some(progress), reason.as_deref()).await?;
+    inventory::record_state(&transaction, now, &completed.next_guid, state, Some(progress), reason.as_deref())
+        .await?;
     let (serial, not_after) = certificate.unzip();
     inventory::record_certificate(&transaction, now, &completed.next_guid, serial.as_deref(), not_after).await?;
 

@@ -219,7 +219,8 @@ impl endpoint::Conversation for Conversation {
     async fn peer_error(&self, incoming: Incoming) {
         let (app, now) = (&self.app, self.app.clock.now());
         let Some(token) = incoming.token.as_deref() else { return };
-        let loaded = app.records.load(Protocol::To2, Some(token), incoming.message_type, &incoming.body, now).await;
+        let loaded =
+            app.records.load(Protocol::To2, Some(token), incoming.message_type, &incoming.body, now).await;
         let Ok(Loaded::Live(session)) = loaded else { return };
         if let Ok(stage) = Stage::from_bytes(session.state()) {
             let failure = Failure::of_peer(&incoming.body);
@@ -245,4 +246,3 @@ pub async fn sweep(app: &App) -> Result<(), Onboardings> {
 pub async fn flush_progress(app: &App) -> Result<(), Onboardings> {
     progress::flush(app).await
 }
-

@@ -39,12 +39,7 @@ impl Conversation {
     }
 }
 
-async fn answer(
-    app: &App,
-    facts: &Facts,
-    plan: &mut Provisioning,
-    need: Need,
-) -> Result<Provision, Failure> {
+async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -> Result<Provision, Failure> {
     Ok(match need {
         Need::Issue { csr, .. } => issue(app, facts, plan, &csr).await?,
         // A key that somebody else made is no identity; off by decision.

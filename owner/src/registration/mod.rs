@@ -119,11 +119,13 @@ pub async fn run_due(app: &App) -> Result<usize, Error> {
 
 async fn under_lease(app: &App, guid: &Guid, permits: &Semaphore) -> Result<bool, Error> {
     let key = format!("to0/{guid}");
-    if !lease::try_acquire(&app.db, &key, &app.replica, app.clock.now(), LEASE_SECONDS).await? {
+    // Each taking has its own name: within a process too, whoever holds it is alone.
+    let holder = format!("{}/{:016x}", app.replica, app.random.rng().next_u64());
+    if !lease::try_acquire(&app.db, &key, &holder, app.clock.now(), LEASE_SECONDS).await? {
         return Ok(false);
     }
     let registered = register(app, guid, permits).await;
-    lease::release(&app.db, &key, &app.replica).await?;
+    lease::release(&app.db, &key, &holder).await?;
     registered
 }
 
@@ -215,7 +217,13 @@ async fn settle(app: &App, guid: &Guid, mut rows: Vec<Registration>, attempts: V
     Ok(())
 }
 
-fn after(earlier: Option<Registration>, guid: &Guid, attempt: Attempt, now: u64, rng: &mut impl Rng) -> Registration {
+fn after(
+    earlier: Option<Registration>,
+    guid: &Guid,
+    attempt: Attempt,
+    now: u64,
+    rng: &mut impl Rng,
+) -> Registration {
     let earlier = earlier.unwrap_or_else(|| Registration {
         guid: guid.to_string(),
         rendezvous: attempt.rendezvous,
@@ -259,11 +267,7 @@ fn backoff(failures: u32, rng: &mut impl Rng) -> u64 {
 }
 
 /// Makes a voucher due at all its rendezvous, as an operator asks; an onboarded device is registered once more.
-pub async fn renew(
-    db: &DatabaseConnection,
-    guid: &Guid,
-    now: u64,
-) -> Result<(), Error> {
+pub async fn renew(db: &DatabaseConnection, guid: &Guid, now: u64) -> Result<(), Error> {
     let transaction = db.begin().await?;
     let stored = vouchers::find_by_guid(&transaction, guid).await?.ok_or(Error::NotFound(*guid))?;
     if !matches!(stored.state, vouchers::State::Imported | vouchers::State::Onboarded) {

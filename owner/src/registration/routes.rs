@@ -1,6 +1,6 @@
 //! `GET /api/v1/registrations` and `POST /api/v1/registrations/{guid}/renew`.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use fdo_protocol::Guid;
 use fdo_service::operators::require::{Read, Require, Write};
 use fdo_service::paging::{Page, PageQuery};
@@ -28,15 +28,17 @@ pub async fn list(
     Ok(web::Json(Page::from_rows(rows, limit, |last| (last.guid.clone(), last.rendezvous.clone()))))
 }
 
-/// Registers a device anew, now.
+/// Makes a device due at all its rendezvous now; gives what is known of them before that.
 pub async fn renew(
     app: web::Data<App>,
     _: Require<Write>,
     guid: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let wrong = |_| Problem::bad_request("guid", "This is no GUID; write it like 0f8fad5b-d9cb-469f-a165-70867728950e.");
+) -> Result<web::Json<Vec<Registration>>, Problem> {
+    let wrong =
+        |_| Problem::bad_request("guid", "This is no GUID; write it like 0f8fad5b-d9cb-469f-a165-70867728950e.");
     let guid: Guid = guid.parse().map_err(wrong)?;
     super::renew(&app.db, &guid, app.clock.now()).await?;
     app.registrar.wake();
-    Ok(HttpResponse::Accepted().finish())
+    let rows = super::list(&app.db, Some(&guid.to_string()), None, 1000).await?;
+    Ok(web::Json(rows))
 }

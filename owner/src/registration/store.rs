@@ -99,10 +99,8 @@ pub async fn list(
     limit: u64,
 ) -> Result<Vec<Registration>, DbErr> {
     use registration::Column;
-    let mut query = registration::Entity::find()
-        .order_by_asc(Column::Guid)
-        .order_by_asc(Column::Rendezvous)
-        .limit(limit);
+    let mut query =
+        registration::Entity::find().order_by_asc(Column::Guid).order_by_asc(Column::Rendezvous).limit(limit);
     if let Some(guid) = guid {
         query = query.filter(Column::Guid.eq(guid));
     }

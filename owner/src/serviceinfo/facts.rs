@@ -59,7 +59,8 @@ impl DeviceFacts {
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars().take(MAX_TEXT) {
-        let invisible = matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let invisible =
+            matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if character.is_control() || invisible {
             shown.extend(character.escape_unicode());
         } else {

@@ -2,8 +2,8 @@
 
 use fdo_owner::ca::State;
 use fdo_owner::onboarding::{self, Outcome};
-use fdo_protocol::crypto::{KeyType, SigningKey};
 use fdo_protocol::cbor;
+use fdo_protocol::crypto::{KeyType, SigningKey};
 use fdo_protocol::messages::ErrorMessage;
 use fdo_service::endpoint::{Conversation as _, Incoming};
 use fdo_service::operators::audit;

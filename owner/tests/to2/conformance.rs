@@ -3,8 +3,8 @@
 
 use fdo_protocol::cbor;
 use fdo_protocol::cose::{EatPayload, Sign1};
-use fdo_protocol::messages::to2::{EUPH_NONCE, ProveDevice};
 use fdo_protocol::messages::Outbound;
+use fdo_protocol::messages::to2::{EUPH_NONCE, ProveDevice};
 use fdo_protocol::nonce::NonceTo2SetupDv;
 use fdo_protocol::service_info::{DeviceServiceInfo, ServiceInfo, ServiceInfoKv};
 use fdo_service::sessions::{Loaded, Next, Protocol};
@@ -30,7 +30,11 @@ async fn instead(number: u8, change: impl AsyncFnOnce(&World, &Born, &mut Talk<'
     assert_eq!(talk.send(message_type.number(), body).await, Err(101));
     assert_eq!(world.identity(&born.guid()).await, identity);
     if number <= 64 {
-        assert_eq!(world.everything(&born.guid()).await, everything, "nothing is written before a device has proven itself");
+        assert_eq!(
+            world.everything(&born.guid()).await,
+            everything,
+            "nothing is written before a device has proven itself"
+        );
     } else {
         assert!(world.certificates().await.iter().all(|row| row.revoked.is_some()));
     }

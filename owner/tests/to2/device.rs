@@ -7,11 +7,12 @@ use fdo_protocol::messages::{ErrorMessage, Outbound};
 use fdo_protocol::service_info::csr::{self, EstBody};
 use fdo_protocol::service_info::devmod::Devmod;
 use fdo_protocol::service_info::{
-    Assembler, DeviceServiceInfo, DeviceTurn, Floor, ModuleMessage, Outbox, ServiceInfo, ServiceInfoKv, TurnLimits,
-    negotiated_size, wifi,
+    Assembler, DeviceServiceInfo, DeviceTurn, Floor, ModuleMessage, Outbox, ServiceInfo, ServiceInfoKv,
+    TurnLimits, negotiated_size, wifi,
 };
 use fdo_protocol::to2::device::{
-    self, AfterEntry, DeviceSettings, ExpectDone2, ExpectOvNextEntry, ExpectReady, ExpectSetupDevice, ServiceInfoLoop,
+    self, AfterEntry, DeviceSettings, ExpectDone2, ExpectOvNextEntry, ExpectReady, ExpectSetupDevice,
+    ServiceInfoLoop,
 };
 use fdo_protocol::{DeviceCredential, FileSecrets};
 use fdo_service::endpoint::{Conversation as _, Incoming};
@@ -264,7 +265,8 @@ impl<'a> Talk<'a> {
                     self.received.certificates.push(body.der().unwrap().to_vec());
                 }
                 Some(csr::ToDevice::CaCertsRes(body)) => {
-                    self.received.ca_certificates = fdo_pki::pkcs7::parse_certs_only(&body.der().unwrap()).unwrap();
+                    self.received.ca_certificates =
+                        fdo_pki::pkcs7::parse_certs_only(&body.der().unwrap()).unwrap();
                 }
                 Some(csr::ToDevice::Error(error)) => self.received.errors.push(error.number()),
                 _ => {}

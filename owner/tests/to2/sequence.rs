@@ -1,7 +1,7 @@
 //! Every message in every state, repetitions, and tokens that are none.
 
 use fdo_protocol::messages::MessageType;
-use fdo_service::sessions::{Protocol, Step, Next};
+use fdo_service::sessions::{Next, Protocol, Step};
 use zeroize::Zeroizing;
 
 use crate::device::{Manner, Talk, onboard};

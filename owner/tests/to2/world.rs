@@ -87,7 +87,7 @@ impl World {
     pub async fn device_of(&self, key_type: KeyType) -> Born {
         let born = self.born(key_type);
         let items = upload::import_file(&self.app, "test", born.voucher.bytes(), true).await.unwrap();
-        items.into_iter().for_each(|item| drop(item.result.unwrap()));
+        assert!(items.iter().all(|item| item.result.is_ok()));
         born
     }
 
@@ -174,7 +174,12 @@ pub fn rendezvous_info() -> RendezvousInfo {
     RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "127.0.0.1", 8041)])
 }
 
-pub fn birth(rng: &mut impl rand_core::CryptoRng, manufacturer: &SigningKey, key: SigningKey, owner: &SigningKey) -> Born {
+pub fn birth(
+    rng: &mut impl rand_core::CryptoRng,
+    manufacturer: &SigningKey,
+    key: SigningKey,
+    owner: &SigningKey,
+) -> Born {
     birth_at(rng, manufacturer, key, owner, rendezvous_info())
 }
 
@@ -208,7 +213,8 @@ pub fn birth_at(
     let mut secret = Zeroizing::new(vec![0; 48]);
     rng.fill_bytes(&mut secret);
     let secrets = FileSecrets::new(key.clone(), secret.clone());
-    let (set_hmac, expect_done) = waiting.set_credentials(&set_credentials.body, &secrets, secret.clone()).unwrap();
+    let (set_hmac, expect_done) =
+        waiting.set_credentials(&set_credentials.body, &secrets, secret.clone()).unwrap();
     let (voucher, done) = expect_hmac.set_hmac(&set_hmac.body).unwrap();
     let credential = expect_done.done(&done.body).unwrap();
     let voucher = voucher.verify(&VerifyPolicy::default()).unwrap();
