@@ -125,7 +125,7 @@ cargo build --release --quiet -p fdo-manufacturer -p fdo-rendezvous -p fdo-owner
 number=0 title=start
 serve rendezvous "$rendezvous_api" --listen "${rendezvous_url#http://}" --operators "${rendezvous_api#http://}"
 serve manufacturer "$maker_api" --listen "${maker_url#http://}" --operators "${maker_api#http://}" \
-  --claims-address "$claims_address" --rendezvous "$rendezvous_url" --admission open
+  --claims "$claims_address" --rendezvous "$rendezvous_url" --admission open
 serve owner "$owner_api" --listen "${owner_url#http://}" --operators "${owner_api#http://}" \
   --public-url "$owner_url" --outbound-allow loopback
 say "Three services run, each on its own ${database:+PostgreSQL }database${database:-, an SQLite file}:"
@@ -208,7 +208,7 @@ if [ "$devices" = 1 ]; then
   [ "$(field state <"$work/device.json")" = onboarded ] || fail "the owner's API does not show the device as onboarded"
   device onboard >"$work/again.log" 2>&1 || { suspect=again; fail "the second power-on failed"; }
   grep -qi 'onboarded' "$work/again.log" || { suspect=again; fail "the second power-on onboarded again"; }
-  [ "$(owner onboarding list --json | grep -c '"outcome"')" = 1 ] || fail "the device onboarded more than once"
+  [ "$(owner onboarding --json | grep -c '"new_guid"')" = 1 ] || fail "the device onboarded more than once"
   end "openssl verify: OK; onboarded in the owner's API; power-on 2 does nothing"
   say
   openssl x509 -in "$ldevid" -noout -subject -enddate | sed 's/^/     LDevID /'
