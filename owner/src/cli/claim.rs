@@ -53,7 +53,7 @@ pub(super) async fn run(claim: &Claim, api: &ApiClient, output: Output) -> Resul
         results.extend(report.results);
     }
     for result in &mut results {
-        while result.state == State::Requested && Instant::now() < deadline {
+        while result.state == State::Requested && comes_before(result, deadline) {
             tokio::time::sleep(POLL).await;
             *result = look(api, result).await?;
         }
@@ -62,6 +62,14 @@ pub(super) async fn run(claim: &Claim, api: &ApiClient, output: Output) -> Resul
     output.print(&results, |results| table(results))?;
     let refused = results.iter().filter(|result| result.state != State::Fulfilled).count();
     if refused == 0 { Ok(()) } else { Err(Error::Incomplete { refused, total: results.len() }) }
+}
+
+/// Whether the service asks again before this command has waited long enough; "not found" is asked for daily.
+fn comes_before(claim: &ClaimView, deadline: Instant) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now()).as_secs();
+    let pause = claim.next_at.map_or(0, |next| next.saturating_sub(claim.updated));
+    // The job that asks looks for what is due once a second; a claim that was never answered has no pause of its own.
+    left > 0 && (claim.attempts == 0 || pause <= left)
 }
 
 async fn look(api: &ApiClient, claim: &ClaimView) -> Result<ClaimView, CliError> {
