@@ -8,10 +8,6 @@ pub const KNOWN_BREAKS: &[(&str, &str)] = &[
         "fdo-protocol -> getrandom",
     ),
     ("pure crates depend on no runtime, HTTP, database, clock or source of randomness", "fdo-pki -> getrandom"),
-    // The store of KeyAuth sessions and claim tokens under another name.
-    ("only stores speak SQL", "manufacturer/src/claims/sessions.rs names sea_orm"),
-    ("only stores speak SQL", "manufacturer/src/claims/sessions.rs names db::entity"),
     // `web::Data` and `ServiceConfig`, to hand the shared state to the listeners.
-    ("only the edge speaks HTTP", "manufacturer/src/app.rs names actix_web"),
     ("only the edge speaks HTTP", "owner/src/app.rs names actix_web"),
 ];
