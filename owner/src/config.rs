@@ -113,6 +113,8 @@ pub enum SettingError {
          service at, such as http://owner.example:8043, or listen on 127.0.0.1"
     )]
     PublicUrl(String),
+    #[error("`{setting}` = {value} must be from {least} to {most}")]
+    Range { setting: &'static str, value: u64, least: u64, most: u64 },
     #[error("`public_url` = {0} must look like http://host:port or https://host:port, without a path")]
     Url(String),
     #[error("`listen.address` = {address} is no address: {source}")]
@@ -136,7 +138,22 @@ impl Config {
         if exposed && self.public_url.is_none() {
             return Err(SettingError::PublicUrl(address.clone()));
         }
+        self.check_ranges()?;
         self.rv_to2_addr().map(|_| ())
+    }
+
+    fn check_ranges(&self) -> Result<(), SettingError> {
+        let size = u64::from(self.onboarding.max_service_info_size);
+        for (setting, value, least, most) in [
+            ("registration.days", u64::from(self.registration.days), 1, 30),
+            ("ca.validity_days", self.ca.validity_days, 1, 366),
+            ("onboarding.max_service_info_size", size, 256, 65_535),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(SettingError::Range { setting, value, least, most });
+            }
+        }
+        Ok(())
     }
 
     /// `public_url` as TO0 registers it.
@@ -169,6 +186,13 @@ mod tests {
         config.public_url = Some("http://owner.example:8043".to_owned());
         config.check().unwrap();
         Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_value_out_of_its_range_is_named() {
+        let mut config = Config::default();
+        config.registration.days = 31;
+        assert!(config.check().unwrap_err().to_string().contains("registration.days"));
     }
 
     #[test]

@@ -65,7 +65,9 @@ async fn write(app: &App, mut run: Run, reason: &str) -> Result<(), Onboardings>
     run.outcome = Some(Outcome::Failed);
     run.reason = Some(reason.to_owned());
     let transaction = app.db.begin().await?;
-    store::finish(&transaction, &run).await?;
+    if !store::fail(&transaction, &run).await? {
+        return Ok(());
+    }
     ca::abandon(&transaction, &run.id, now).await?;
     inventory::record_state(&transaction, now, &run.guid, DeviceState::Failed, None, Some(reason)).await?;
     let event = Event {

@@ -120,11 +120,31 @@ fn row(run: &Run) -> Result<ActiveModel, DbErr> {
     })
 }
 
+/// What an ended TO2 adds to a running one's row.
+const ENDED: [Column; 7] = [
+    Column::NewGuid,
+    Column::Finished,
+    Column::Phase,
+    Column::Outcome,
+    Column::Reason,
+    Column::Facts,
+    Column::Certificate,
+];
+
 /// Writes a running TO2; false when it has ended meanwhile.
 pub(super) async fn upsert_running(conn: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
+    unless_ended(conn, run, &[Column::Phase, Column::NewGuid]).await
+}
+
+/// Writes a TO2 that failed; false when it has ended before, as for the second of two equal requests.
+pub(super) async fn fail(conn: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
+    unless_ended(conn, run, &ENDED).await
+}
+
+async fn unless_ended(conn: &impl ConnectionTrait, run: &Run, columns: &[Column]) -> Result<bool, DbErr> {
     let mut unless_ended = OnConflict::column(Column::Id);
     unless_ended
-        .update_columns([Column::Phase, Column::NewGuid])
+        .update_columns(columns.iter().copied())
         .action_and_where(Expr::col((Entity, Column::Finished)).is_null());
     let inserted = Entity::insert(row(run)?).on_conflict(unless_ended).exec_without_returning(conn).await?;
     Ok(inserted > 0)
@@ -132,17 +152,7 @@ pub(super) async fn upsert_running(conn: &impl ConnectionTrait, run: &Run) -> Re
 
 /// Writes a TO2 that has ended, over whatever was known of it.
 pub(super) async fn finish(conn: &impl ConnectionTrait, run: &Run) -> Result<(), DbErr> {
-    let replace = OnConflict::column(Column::Id)
-        .update_columns([
-            Column::NewGuid,
-            Column::Finished,
-            Column::Phase,
-            Column::Outcome,
-            Column::Reason,
-            Column::Facts,
-            Column::Certificate,
-        ])
-        .to_owned();
+    let replace = OnConflict::column(Column::Id).update_columns(ENDED).to_owned();
     Entity::insert(row(run)?).on_conflict(replace).exec_without_returning(conn).await.map(|_| ())
 }
 

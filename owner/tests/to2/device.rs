@@ -3,7 +3,7 @@
 use fdo_protocol::cbor;
 use fdo_protocol::cose::Sign1;
 use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType, SigningKey};
-use fdo_protocol::messages::{ErrorMessage, Outbound};
+use fdo_protocol::messages::{ErrorMessage, MessageType, Outbound};
 use fdo_protocol::service_info::csr::{self, EstBody};
 use fdo_protocol::service_info::devmod::Devmod;
 use fdo_protocol::service_info::{
@@ -73,6 +73,8 @@ pub struct Talk<'a> {
     manner: Manner,
     rng: ChaCha20Rng,
     pub token: Option<String>,
+    /// Over HTTP, instead of into the conversation.
+    http: Option<fdo_http::Conversation>,
     pub next: Outbound,
     pub last_reply: Vec<u8>,
     /// 61, whose nonce some tests need.
@@ -122,6 +124,7 @@ impl<'a> Talk<'a> {
             manner: manner.clone(),
             rng,
             token: None,
+            http: world.base.as_ref().map(|base| world.client.conversation(base)),
             next: hello.clone(),
             last_reply: Vec::new(),
             prove_ov_hdr: Vec::new(),
@@ -150,6 +153,11 @@ impl<'a> Talk<'a> {
 
     /// Sends anything in this session.
     pub async fn send(&mut self, message_type: u8, body: Vec<u8>) -> Result<Vec<u8>, Refused> {
+        if let Some(run) = &mut self.http {
+            let message_type = MessageType::from_number(message_type).unwrap();
+            let answer = run.exchange(&Outbound { message_type, body }).await;
+            return answer.map(Vec::from).map_err(|error| error.peer().unwrap().code);
+        }
         let incoming = Incoming {
             message_type,
             body: body.into(),

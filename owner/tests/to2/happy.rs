@@ -1,6 +1,5 @@
 //! What works: both curves, three sizes, wifi with csr, over HTTP, and what the owner keeps of it.
 
-use fdo_owner::app;
 use fdo_owner::ca::State;
 use fdo_owner::config::{CommandSetting, DownloadSetting};
 use fdo_owner::inventory::DeviceState;
@@ -123,41 +122,20 @@ async fn credentials_are_reused_only_when_configured() {
 }
 
 #[tokio::test]
-async fn a_device_onboards_over_http() {
-    let mut config = config();
-    config.listen.address = "127.0.0.1:0".into();
-    config.operators.address = "127.0.0.1:0".into();
-    config.workers = Some(1);
-    let world = World::with(config.clone()).await;
-    let folder = tempfile::tempdir().unwrap();
-    let running = app::start(&config, folder.path(), world.clock.clone(), world.random.clone()).await.unwrap();
-    let base = format!("http://{}", running.address("device").unwrap()).parse().unwrap();
-    let client = fdo_http::Client::new(&fdo_http::Settings::default()).unwrap();
-    // A stranger is told so, and a replayed token of nobody is refused.
-    let born = world.born(KeyType::P256);
-    let mut talk = client.conversation(&base);
-    let hello = Talk::hello(&world, &born, &Manner::new(&world)).await.err();
-    assert_eq!(hello, Some(6));
-    let items = vouchers::upload::import_file(&running.app, "test", born.voucher.bytes(), true).await.unwrap();
-    // This owner has other keys, so the voucher is not for it.
-    assert!(items[0].result.is_err());
-    let owner = running.app.keys.for_type(KeyType::P256).unwrap();
-    let rng = &mut world.random.rng();
-    let maker = fdo_protocol::crypto::SigningKey::generate(KeyType::P256, rng).unwrap();
-    let born = crate::world::birth(rng, &maker, born.key.clone(), owner);
-    vouchers::upload::import_file(&running.app, "test", born.voucher.bytes(), true).await.unwrap();
-    let settings = fdo_protocol::to2::device::DeviceSettings {
-        kex_suite: fdo_protocol::crypto::KexSuite::for_key(KeyType::P256),
-        cipher_suite: fdo_protocol::crypto::CipherSuite::for_key(KeyType::P256),
-        max_message_size: 0,
-        max_service_info_size: None,
-        allow_reuse: false,
-    };
-    let secrets = born.secrets();
-    let credential = born.credential.clone();
-    let (hello, waiting) = fdo_protocol::to2::device::begin(credential, None, &secrets, settings, rng);
-    let reply = talk.exchange(&hello).await.unwrap();
-    let (request, _) = waiting.prove_ov_hdr(&reply, &secrets).unwrap();
-    talk.exchange(&request).await.unwrap();
+async fn devices_onboard_over_http() {
+    let (world, running) = World::serving().await;
+    for key_type in [KeyType::P256, KeyType::P384] {
+        let born = world.device_of(key_type).await;
+        let (next, received) = onboard(&world, &born, &Manner::new(&world)).await.unwrap();
+        assert_eq!(received.certificates.len(), 1);
+        assert_eq!(world.known(&born.guid()).await.guid, next.guid());
+        // A tampered message and a stranger are refused over HTTP as they are without it.
+        let mut talk = Talk::before(&world, &next, &Manner::new(&world), 66).await;
+        let mut body = talk.next.body.clone();
+        *body.last_mut().unwrap() ^= 1;
+        assert_eq!(talk.send(66, body).await, Err(100));
+        let stranger = world.born(key_type);
+        assert_eq!(Talk::hello(&world, &stranger, &Manner::new(&world)).await.err(), Some(6));
+    }
     running.stop().await;
 }

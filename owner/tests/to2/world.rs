@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fdo_owner::app::App;
+use fdo_http::{BaseUrl, Client, Settings};
+use fdo_owner::app::{self, App, Running};
 use fdo_owner::ca::{self, CertificateFilter, IssuedCertificate};
 use fdo_owner::config::Config;
 use fdo_owner::db::Migrator;
@@ -33,6 +34,9 @@ pub struct World {
     pub clock: Clock,
     pub random: Random,
     pub config: Config,
+    /// Where it listens, if it does.
+    pub base: Option<BaseUrl>,
+    pub client: Client,
     folder: TempDir,
     _database: Option<TestDatabase>,
 }
@@ -68,7 +72,22 @@ impl World {
         let (app, _) = App::open(&config, folder.path(), clock.clone(), random.clone()).await.unwrap();
         let app = Arc::new(app);
         let conversation = Conversation::new(app.clone());
-        Self { app, conversation, clock, random, config, folder, _database: database }
+        let client = Client::new(&Settings::default()).unwrap();
+        Self { app, conversation, clock, random, config, base: None, client, folder, _database: database }
+    }
+
+    /// One with its listeners, on any ports.
+    pub async fn serving() -> (Self, Running) {
+        let mut config = config();
+        config.listen.address = "127.0.0.1:0".into();
+        config.operators.address = "127.0.0.1:0".into();
+        config.workers = Some(1);
+        let mut world = Self::with(config).await;
+        let (clock, random) = (world.clock.clone(), world.random.clone());
+        let running = app::start(&world.config, world.folder.path(), clock, random).await.unwrap();
+        world.app = running.app.clone();
+        world.base = Some(format!("http://{}", running.address("device").unwrap()).parse().unwrap());
+        (world, running)
     }
 
     /// The service dies and starts again on the same files.
