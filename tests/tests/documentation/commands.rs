@@ -69,7 +69,8 @@ fn refusal(words: &[String], begun: bool) -> Option<String> {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
         ];
         let harmless = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
-        return (!harmless && !(begun && enough.contains(&error.kind()))).then(|| error.to_string());
+        let fine = harmless || (begun && enough.contains(&error.kind()));
+        return (!fine).then(|| error.to_string());
     }
     if name.starts_with("fdo-") {
         return Some(format!("{name} is none of our programs"));
