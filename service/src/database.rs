@@ -5,6 +5,7 @@
 //! processes, such as a backup, are waited for). The price: whoever holds a transaction must pass that transaction, not
 //! the connection, to all that it awaits, and must never hold it over a network call.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ async fn sqlite(url: &str) -> Result<DatabaseConnection, DbErr> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE);
+    if url.contains("mode=rwc") {
+        create_private(options.get_filename()).map_err(|error| DbErr::Custom(error.to_string()))?;
+    }
     // Kept for ever: reopening would cost time, and an in-memory database would be lost.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
@@ -64,6 +68,15 @@ async fn sqlite(url: &str) -> Result<DatabaseConnection, DbErr> {
         .await
         .map_err(|error| DbErr::Custom(error.to_string()))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// Makes the file itself, for its owner only; SQLite gives its companions (`-wal`, `-shm`) the same mode.
+fn create_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 async fn postgres(url: &str) -> Result<DatabaseConnection, DbErr> {
@@ -133,6 +146,19 @@ mod tests {
     use super::*;
     use crate::db::SharedMigrator;
     use crate::db::testing::TestDatabase;
+
+    #[tokio::test]
+    async fn a_sqlite_file_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new.db");
+        let db = connect(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap();
+        migrate::<SharedMigrator>(&db).await.unwrap();
+        for name in ["new.db", "new.db-wal"] {
+            let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
 
     #[test]
     fn passwords_are_cut_out() {
