@@ -23,10 +23,14 @@ pub const START: u64 = 1_790_000_000;
 pub struct WorldSettings {
     /// Where the databases are; SQLite files where it says nothing. One URL for each service.
     pub databases: Option<[String; 3]>,
+    /// Where devices look for the rendezvous and the owner, when something stands in between.
+    pub seen_at: Option<[String; 2]>,
     /// Changes of the owner's settings.
     pub owner: Option<fn(&mut fdo_owner::config::Config)>,
     /// Changes of the manufacturer's settings.
     pub manufacturer: Option<fn(&mut fdo_manufacturer::config::Config)>,
+    /// Another clock than one that stands at [`START`].
+    pub clock: Option<Clock>,
 }
 
 /// The three services and what talks to them.
@@ -37,6 +41,9 @@ pub struct World {
     pub manufacturer: Option<fdo_manufacturer::app::Running>,
     pub rendezvous: Option<fdo_rendezvous::app::Running>,
     pub owner: Option<fdo_owner::app::Running>,
+    /// The settings that each was started with; the ports in them stay theirs after a restart.
+    pub manufacturer_config: fdo_manufacturer::config::Config,
+    pub rendezvous_config: fdo_rendezvous::config::Config,
     pub owner_config: fdo_owner::config::Config,
     pub manufacturer_url: BaseUrl,
     pub rendezvous_url: BaseUrl,
@@ -51,6 +58,10 @@ pub struct World {
 /// A port that nobody listens on right now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn anywhere() -> Listen {
+    Listen::at(&format!("127.0.0.1:{}", free_port()))
 }
 
 fn url(address: SocketAddr) -> BaseUrl {
@@ -70,49 +81,55 @@ impl World {
     pub async fn with(settings: WorldSettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let folder = |name: &str| directory.path().join(name);
-        let clock = Clock::fixed(START);
+        let clock = settings.clock.clone().unwrap_or_else(|| Clock::fixed(START));
         let random = Random::seeded(1);
+        let seen_at = |index: usize| settings.seen_at.as_ref().map(|urls| urls[index].clone());
         let database = |index: usize| settings.databases.as_ref().map(|urls| urls[index].clone());
 
-        let mut config = fdo_rendezvous::config::Config {
+        let mut rendezvous_config = fdo_rendezvous::config::Config {
             database: database(1),
             workers: Some(1),
-            listen: Listen::at("127.0.0.1:0"),
-            operators: Listen::at("127.0.0.1:0"),
+            listen: anywhere(),
+            operators: anywhere(),
             ..fdo_rendezvous::config::Config::default()
         };
-        config.limits.source_per_second = 0;
-        let rendezvous = fdo_rendezvous::app::start(&config, &folder("rendezvous"), clock.clone(), random.clone())
-            .await
-            .unwrap();
+        rendezvous_config.limits.source_per_second = 0;
+        let rendezvous =
+            fdo_rendezvous::app::start(&rendezvous_config, &folder("rendezvous"), clock.clone(), random.clone())
+                .await
+                .unwrap();
         let rendezvous_url = url(rendezvous.address("device").unwrap());
 
-        let mut config = fdo_manufacturer::config::Config {
+        let mut manufacturer_config = fdo_manufacturer::config::Config {
             name: "Test maker".into(),
             database: database(0),
             workers: Some(1),
-            rendezvous: Some(vec![rendezvous_url.to_string()]),
-            listen: Listen::at("127.0.0.1:0"),
-            operators: Listen::at("127.0.0.1:0"),
+            rendezvous: Some(vec![seen_at(0).unwrap_or_else(|| rendezvous_url.to_string())]),
+            listen: anywhere(),
+            operators: anywhere(),
             ..fdo_manufacturer::config::Config::default()
         };
-        config.claims.address = "127.0.0.1:0".into();
-        config.limits.source_per_second = 0;
+        manufacturer_config.claims.address = anywhere().address;
+        manufacturer_config.limits.source_per_second = 0;
         if let Some(change) = settings.manufacturer {
-            change(&mut config);
+            change(&mut manufacturer_config);
         }
-        let manufacturer =
-            fdo_manufacturer::app::start(&config, &folder("manufacturer"), clock.clone(), random.clone())
-                .await
-                .unwrap();
+        let manufacturer = fdo_manufacturer::app::start(
+            &manufacturer_config,
+            &folder("manufacturer"),
+            clock.clone(),
+            random.clone(),
+        )
+        .await
+        .unwrap();
 
         let owner_port = free_port();
         let mut owner_config = fdo_owner::config::Config {
             database: database(2),
             workers: Some(1),
             listen: Listen::at(&format!("127.0.0.1:{owner_port}")),
-            public_url: Some(format!("http://127.0.0.1:{owner_port}")),
-            operators: Listen::at("127.0.0.1:0"),
+            public_url: Some(seen_at(1).unwrap_or_else(|| format!("http://127.0.0.1:{owner_port}"))),
+            operators: anywhere(),
             outbound_allow: vec!["loopback".into()],
             ..fdo_owner::config::Config::default()
         };
@@ -142,6 +159,8 @@ impl World {
             manufacturer: Some(manufacturer),
             rendezvous: Some(rendezvous),
             owner: Some(owner),
+            manufacturer_config,
+            rendezvous_config,
             owner_config,
         }
     }
@@ -222,7 +241,15 @@ impl World {
         let report = self.buy(&[serial]).await;
         assert_eq!(report["results"][0]["state"], "fulfilled", "{report}");
         self.register().await;
-        agent
+        // Where the background job was faster, it may still be at it.
+        for _ in 0..1000 {
+            let device: Value = self.owner_api.get(&format!("/api/v1/devices/{serial}")).await.unwrap();
+            if device["state"] == "registered" {
+                return agent;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("{serial} is not registered");
     }
 
     /// Stops everything.
