@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actix_web::web;
 use fdo_service::database::{self, DatabaseConnection};
 use fdo_service::endpoint::Limits;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::health::Health;
 use fdo_service::host::metrics::Metrics;
 use fdo_service::host::random::Random;
-use fdo_service::host::{self, Host, Listener, data_dir, tls};
+use fdo_service::host::{self, Host, data_dir};
 use fdo_service::operators::Operators;
 use fdo_service::outbound::Guard;
 use fdo_service::sessions::{Records, SealedTokens, SealingKey};
@@ -121,19 +120,7 @@ pub struct Running {
 pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Random) -> Result<Running, StartError> {
     let (app, first_token) = App::open(config, data_dir, clock, random).await?;
     let app = Arc::new(app);
-    let (device_tls, operator_tls) = (tls::server_config(&config.listen)?, tls::server_config(&config.operators)?);
-    let endpoint = routes::endpoint(&app);
-    let data = web::Data::from(app.clone());
-    let health = app.health.clone();
-    let device = move |cfg: &mut web::ServiceConfig| routes::device(cfg, &endpoint, &health);
-    let operator = move |cfg: &mut web::ServiceConfig| routes::operator(cfg, &data);
-    let host = Host::new()
-        .workers(config.workers)
-        .start(vec![
-            Listener::device("device", &config.listen.address, device).tls(device_tls),
-            Listener::operator("operator", &config.operators.address, operator).tls(operator_tls),
-        ])
-        .await?;
+    let host = Host::new().workers(config.workers).start(routes::listeners(config, &app)?).await?;
     let jobs = jobs::start(&app);
     Ok(Running { app, first_token, host, jobs })
 }

@@ -5,15 +5,30 @@ use std::sync::Arc;
 use actix_web::Resource;
 use actix_web::web::{self, delete, get, post, put};
 use fdo_service::endpoint::{self, Endpoint};
+use fdo_service::host::Listener;
 use fdo_service::host::health::Health;
+use fdo_service::host::tls::{self, TlsError};
 use fdo_service::{operators, problem};
 
 use crate::app::App;
+use crate::config::Config;
 use crate::onboarding::Conversation;
 use crate::{ca, claims, inventory, keys, manufacturers, networks, onboarding, registration, trust, vouchers};
 
 /// An upload of vouchers, many of them in PEM.
 const UPLOAD_LIMIT: usize = 64 * 1024 * 1024;
+
+/// The two listeners, "device" and "operator".
+pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, TlsError> {
+    let (endpoint, health, data) = (endpoint(app), app.health.clone(), web::Data::from(app.clone()));
+    let device = move |cfg: &mut web::ServiceConfig| device(cfg, &endpoint, &health);
+    let operator = move |cfg: &mut web::ServiceConfig| operator(cfg, &data);
+    Ok(vec![
+        Listener::device("device", &config.listen.address, device).tls(tls::server_config(&config.listen)?),
+        Listener::operator("operator", &config.operators.address, operator)
+            .tls(tls::server_config(&config.operators)?),
+    ])
+}
 
 /// What devices talk to.
 pub fn endpoint(app: &Arc<App>) -> Arc<Endpoint<Conversation>> {

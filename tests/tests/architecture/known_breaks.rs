@@ -8,6 +8,4 @@ pub const KNOWN_BREAKS: &[(&str, &str)] = &[
         "fdo-protocol -> getrandom",
     ),
     ("pure crates depend on no runtime, HTTP, database, clock or source of randomness", "fdo-pki -> getrandom"),
-    // `web::Data` and `ServiceConfig`, to hand the shared state to the listeners.
-    ("only the edge speaks HTTP", "owner/src/app.rs names actix_web"),
 ];
