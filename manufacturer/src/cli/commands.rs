@@ -153,7 +153,7 @@ const TOKEN: [(&str, &str); 4] = [("ID", "id"), ("NAME", "name"), ("ROLE", "role
 
 pub(super) async fn run(api: &ApiClient, out: Output, command: Command) -> Result<()> {
     match command {
-        Command::Serve(_) => Ok(()), // main.rs starts it
+        Command::Serve(_) => Ok(()), // `run` has started it
         Command::Serial(command) => serial(api, out, command).await,
         Command::Device(command) => device(api, out, command).await,
         Command::Voucher(command) => voucher(api, out, command).await,

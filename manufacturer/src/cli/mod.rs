@@ -115,7 +115,11 @@ impl Global {
     }
 }
 
-/// Runs any command but `serve`.
-pub async fn run(global: &Global, command: Command) -> Result<(), CommandError> {
-    commands::run(&global.client()?, global.output(), command).await
+/// Does what the command line says.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(args) => serve::run(&global, &args).await,
+        command => Ok(commands::run(&global.client()?, global.output(), command).await?),
+    }
 }

@@ -1,12 +1,18 @@
 //! `serve`: a flag for each setting; what is not given comes from the environment, the file, or the defaults.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
+use fdo_service::host::clock::Clock;
 use fdo_service::host::config::{self, ConfigError};
+use fdo_service::host::random::Random;
+use fdo_service::host::telemetry;
 use serde_json::{Value, json};
 
 use super::Global;
+use crate::app::{self, Running};
 use crate::config::{Config, ENV_PREFIX};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -88,6 +94,40 @@ pub struct ServeArgs {
     /// OID of the hardware's type; with it, IDevIDs carry a HardwareModuleName.
     #[arg(long, value_name = "OID")]
     hardware_type: Option<String>,
+    #[command(flatten)]
+    bounds: BoundFlags,
+}
+
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Bounds")]
+struct BoundFlags {
+    /// Sessions at a time [default: 10000].
+    #[arg(long, value_name = "NUMBER")]
+    sessions_capacity: Option<usize>,
+    /// Bytes of sessions in memory [default: 67108864].
+    #[arg(long, value_name = "BYTES")]
+    sessions_bytes: Option<usize>,
+    /// A session without a message for so long ends [default: 900].
+    #[arg(long, value_name = "SECONDS")]
+    sessions_idle_seconds: Option<u64>,
+    /// A session ends after so long [default: 86400].
+    #[arg(long, value_name = "SECONDS")]
+    sessions_total_seconds: Option<u64>,
+    /// First messages a second from one address, 0 for any number [default: 200].
+    #[arg(long, value_name = "NUMBER")]
+    limits_source_per_second: Option<u32>,
+    /// At once, from one address [default: 2000].
+    #[arg(long, value_name = "NUMBER")]
+    limits_source_burst: Option<u32>,
+    /// Proofs of one buyer's key a second, 0 for any number [default: 1].
+    #[arg(long, value_name = "NUMBER")]
+    limits_guid_per_second: Option<u32>,
+    /// At once, of one key [default: 60].
+    #[arg(long, value_name = "NUMBER")]
+    limits_guid_burst: Option<u32>,
+    /// Addresses and keys that are counted [default: 65536].
+    #[arg(long, value_name = "NUMBER")]
+    limits_table: Option<usize>,
 }
 
 impl ServeArgs {
@@ -98,6 +138,7 @@ impl ServeArgs {
 
     /// As a tree like the file's; null is "not given".
     fn flags(&self) -> Value {
+        let bounds = &self.bounds;
         json!({
             "name": self.name,
             "database": self.database,
@@ -128,12 +169,56 @@ impl ServeArgs {
                 "organization": self.organization,
                 "hardware_type": self.hardware_type,
             },
+            "sessions": {
+                "capacity": bounds.sessions_capacity,
+                "bytes": bounds.sessions_bytes,
+                "idle_seconds": bounds.sessions_idle_seconds,
+                "total_seconds": bounds.sessions_total_seconds,
+            },
+            "limits": {
+                "source_per_second": bounds.limits_source_per_second,
+                "source_burst": bounds.limits_source_burst,
+                "guid_per_second": bounds.limits_guid_per_second,
+                "guid_burst": bounds.limits_guid_burst,
+                "table": bounds.limits_table,
+            },
         })
     }
 }
 
 fn name(value: impl ValueEnum + Copy) -> Option<String> {
     value.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
+pub(super) async fn run(global: &Global, args: &ServeArgs) -> anyhow::Result<()> {
+    let config = args.config(global)?;
+    telemetry::init(&config.log, config.log_format)?;
+    let data_dir = global.data_dir();
+    let running = app::start(&config, &data_dir, Clock::system(), Random::system())
+        .await
+        .with_context(|| format!("cannot start with the data directory {}", data_dir.display()))?;
+    welcome(&running, &data_dir).context("cannot write to standard output")?;
+    running.until_signal().await;
+    Ok(())
+}
+
+/// What an operator needs to know; secrets only on the first start.
+fn welcome(running: &Running, data_dir: &Path) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if let Some(folder) = &running.new_keys {
+        writeln!(out, "New keys (readable by this user only; back them up): {}", folder.display())?;
+    }
+    if let Some(token) = &running.operator_token {
+        writeln!(out, "Operator token, shown this once (also in {}/operator-token):", data_dir.display())?;
+        writeln!(out, "  {}", token.as_str())?;
+    }
+    for (name, purpose) in [("device", "devices (DI)"), ("operator", "operators"), ("claims", "buyers")] {
+        if let Some(url) = running.url(name) {
+            writeln!(out, "Listening for {purpose}: {url}")?;
+        }
+    }
+    writeln!(out, "Identity fingerprint: {}", running.identity_fingerprint)?;
+    out.flush()
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until it is told to stop.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// What is registered.
     #[command(subcommand)]
     Registration(registration::Command),

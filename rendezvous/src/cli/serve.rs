@@ -1,7 +1,7 @@
 //! `fdo-rendezvous serve`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fdo_service::host::clock::Clock;
@@ -21,9 +21,21 @@ pub(super) struct Serve {
     /// Where owners and devices reach it [default: 127.0.0.1:8041]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// Certificate chain of that listener, PEM; with it the listener speaks TLS
+    #[arg(long, value_name = "FILE")]
+    listen_certificate: Option<PathBuf>,
+    /// Its private key, PEM, mode 0600
+    #[arg(long, value_name = "FILE")]
+    listen_key: Option<PathBuf>,
     /// Where operators reach it [default: 127.0.0.1:8042]
     #[arg(long, value_name = "ADDRESS:PORT")]
     operators: Option<String>,
+    /// Certificate chain of the operator listener, PEM
+    #[arg(long, value_name = "FILE")]
+    operators_certificate: Option<PathBuf>,
+    /// Its private key, PEM, mode 0600
+    #[arg(long, value_name = "FILE")]
+    operators_key: Option<PathBuf>,
     /// sqlite:///path/file.db?mode=rwc or postgres://user@host/name [default: a file in the data directory]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -36,18 +48,85 @@ pub(super) struct Serve {
     /// Worker threads of the device listener [default: one per core]
     #[arg(long)]
     workers: Option<usize>,
+    #[command(flatten)]
+    registrations: RegistrationFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Registrations")]
+struct RegistrationFlags {
+    /// Whose registrations are accepted; `open`: everybody's whose voucher and signatures hold [default: open]
+    #[arg(long, value_name = "POLICY")]
+    policy_accept: Option<String>,
+    /// The longest registration that is granted [default: 2592000]
+    #[arg(long, value_name = "SECONDS")]
+    policy_max_wait_seconds: Option<u32>,
+    /// Who asks for less is refused [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    policy_min_wait_seconds: Option<u32>,
+    /// Registrations that are kept; beyond it only known devices are renewed [default: 10000000]
+    #[arg(long, value_name = "NUMBER")]
+    registrations_capacity: Option<u64>,
+    /// GUIDs kept in memory [default: 16384]
+    #[arg(long, value_name = "NUMBER")]
+    registrations_cache: Option<usize>,
+    /// Time between removals of expired registrations [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    registrations_purge_seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitFlags {
+    /// First messages a second from one address, 0 for any number [default: 200]
+    #[arg(long, value_name = "NUMBER")]
+    limits_source_per_second: Option<u32>,
+    /// At once, from one address [default: 2000]
+    #[arg(long, value_name = "NUMBER")]
+    limits_source_burst: Option<u32>,
+    /// First messages a second for one GUID, 0 for any number [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    limits_guid_per_second: Option<u32>,
+    /// At once, for one GUID [default: 60]
+    #[arg(long, value_name = "NUMBER")]
+    limits_guid_burst: Option<u32>,
+    /// Addresses and GUIDs that are counted [default: 65536]
+    #[arg(long, value_name = "NUMBER")]
+    limits_table: Option<usize>,
 }
 
 impl Serve {
     /// The flags as settings; null where one was not given.
     pub(super) fn settings(&self) -> Value {
+        let (registrations, limits) = (&self.registrations, &self.limits);
         json!({
-            "listen": { "address": self.listen },
-            "operators": { "address": self.operators },
+            "listen": { "address": self.listen, "certificate": self.listen_certificate, "key": self.listen_key },
+            "operators": {
+                "address": self.operators, "certificate": self.operators_certificate, "key": self.operators_key,
+            },
             "database": self.database,
             "log": self.log,
             "log_format": self.log_format,
             "workers": self.workers,
+            "policy": {
+                "accept": registrations.policy_accept,
+                "max_wait_seconds": registrations.policy_max_wait_seconds,
+                "min_wait_seconds": registrations.policy_min_wait_seconds,
+            },
+            "registrations": {
+                "capacity": registrations.registrations_capacity,
+                "cache": registrations.registrations_cache,
+                "purge_seconds": registrations.registrations_purge_seconds,
+            },
+            "limits": {
+                "source_per_second": limits.limits_source_per_second,
+                "source_burst": limits.limits_source_burst,
+                "guid_per_second": limits.limits_guid_per_second,
+                "guid_burst": limits.limits_guid_burst,
+                "table": limits.limits_table,
+            },
         })
     }
 }
@@ -73,4 +152,36 @@ fn announce(running: &Running, data_dir: &Path) -> std::io::Result<()> {
         writeln!(out, "it is also kept in {}", data_dir.join("operator-token").display())?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn every_setting_has_a_flag() {
+        let (mut flags, mut settings) = (Vec::new(), Vec::new());
+        leaves("", &Line::parse_from(["fdo-rendezvous"]).serve.settings(), &mut flags);
+        leaves("", &json!(Config::default()), &mut settings);
+        flags.sort();
+        settings.sort();
+        assert_eq!(flags, settings);
+    }
+
+    fn leaves(prefix: &str, value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                map.iter().for_each(|(key, value)| leaves(&format!("{prefix}/{key}"), value, into));
+            }
+            _ => into.push(prefix.to_owned()),
+        }
+    }
 }
