@@ -9,9 +9,11 @@ use fdo_protocol::crypto::{KeyType, SigningKey};
 use fdo_protocol::di;
 use fdo_protocol::messages::di::DeviceMfgInfo;
 use fdo_protocol::{Guid, HmacType, PublicKeyEncoding, PublicKeyType};
+use rand_core::Rng as _;
+use zeroize::Zeroizing;
 
 use crate::agent::{Agent, Run, RunError, Secrets};
-use crate::store::{Status, StoreError};
+use crate::store::{Draft, DraftPurpose, Status, StoreError};
 use crate::transport::{Channel, Transport};
 
 /// Where the serial number of this machine stands.
@@ -41,6 +43,9 @@ pub enum BirthError {
     /// The state of the device.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No key could be made.
+    #[error("no key could be made: {0}")]
+    Key(fdo_protocol::Error),
     /// The conversation with the manufacturer failed.
     #[error("the manufacturer at {at} gave no credential: {source}")]
     Run {
@@ -55,17 +60,38 @@ impl<T: Transport> Agent<T> {
     /// Runs DI. The credential counts once it is durable.
     ///
     /// # Errors
-    /// [`BirthError`]; then the state is as it was.
+    /// [`BirthError`]; then the identity is as it was, and the next try goes on with the same key.
     pub async fn init(&self, birth: &Birth) -> Result<Guid, BirthError> {
         if self.store.is_initialised()? && !birth.force {
             return Err(StoreError::AlreadyInitialised.into());
         }
         let serial = DeviceSerial::parse(&birth.serial).map_err(BirthError::Serial)?;
         let failed = |source| BirthError::Run { at: birth.manufacturer.clone(), source };
+        let draft = self.draft(birth)?;
         self.tell_progress(&format!("asking {} for a credential", birth.manufacturer));
         let mut run = self.open(&birth.manufacturer, &ServerTrust::Any).map_err(failed)?;
-        let outcome = self.initialise(&mut run, birth, &serial).await;
+        let outcome = self.initialise(&mut run, birth, &serial, draft).await;
         self.conclude(&run, outcome).await.map_err(failed)
+    }
+
+    /// The secrets of this birth, durable: a manufacturer that has heard of them takes no others for the serial number.
+    fn draft(&self, birth: &Birth) -> Result<Draft, BirthError> {
+        let purpose = DraftPurpose {
+            manufacturer: birth.manufacturer.to_string(),
+            serial: birth.serial.clone(),
+            key_type: birth.key_type,
+        };
+        if let Some(draft) = self.store.draft(&purpose)? {
+            self.tell_progress("trying again with the key of a birth that did not finish");
+            return Ok(draft);
+        }
+        let mut rng = self.random.rng();
+        let key = SigningKey::generate(birth.key_type, &mut rng).map_err(BirthError::Key)?;
+        let mut hmac_secret = Zeroizing::new(vec![0; HmacType::for_keys(birth.key_type, birth.key_type).length()]);
+        rng.fill_bytes(&mut hmac_secret);
+        let draft = Draft { purpose, key, hmac_secret };
+        self.store.keep_draft(&draft)?;
+        Ok(draft)
     }
 
     async fn initialise(
@@ -73,16 +99,15 @@ impl<T: Transport> Agent<T> {
         run: &mut Run<T::Channel>,
         birth: &Birth,
         serial: &DeviceSerial,
+        draft: Draft,
     ) -> Result<Guid, RunError>
     where
         T::Channel: Channel,
     {
-        let mut rng = self.random.rng();
-        let key = Arc::new(SigningKey::generate(birth.key_type, &mut rng)?);
+        let key = Arc::new(draft.key);
         let csr = fdo_pki::build_csr(&*key, None, serial)
             .map_err(|_| fdo_protocol::Error::Internal("certification request"))?;
-        let secret_length = HmacType::for_keys(birth.key_type, birth.key_type).length();
-        let secrets = Secrets::new(key.clone(), zeroize::Zeroizing::default()).renewed(secret_length, &mut rng);
+        let secrets = Secrets::new(key.clone(), draft.hmac_secret);
         let (request, state) = di::device::begin(DeviceMfgInfo {
             key_type: match birth.key_type {
                 KeyType::P256 => PublicKeyType::Secp256r1,

@@ -1,9 +1,11 @@
-//! The device's state: its identity (key and credential), the end of a TO2 under way, its LDevID, and its status.
+//! The device's state: its identity (key and credential) or the draft of one, the end of a TO2 under way, its LDevID,
+//! and its status.
 //!
 //! `identity` and `ldevid` are links to generations, so that what belongs together changes together. A new credential
 //! is written before 70 is sent and the old one is kept until 71 was verified (FDO 1.1, device credential).
 
 mod directory;
+mod draft;
 mod error;
 mod pending;
 mod status;
@@ -14,6 +16,7 @@ use fdo_protocol::{DeviceCredential, Hash, HashType};
 use zeroize::Zeroizing;
 
 pub use directory::Directory;
+pub use draft::{Draft, DraftPurpose};
 pub use error::StoreError;
 pub use pending::{NamedFile, Pending};
 pub use status::{LdevidStatus, Status};
@@ -22,6 +25,7 @@ const IDENTITY: &str = "identity";
 const KEY: &str = "identity/device-key.pem";
 const CREDENTIAL: &str = "identity/credential.cbor";
 const PENDING: &str = "identity/pending.cbor";
+const DRAFT: &str = "draft";
 const STATUS: &str = "status.json";
 const LDEVID: &str = "ldevid";
 const WIFI_CA: &str = "wifi-ca";
@@ -47,6 +51,7 @@ impl Store {
             tracing::info!("finishing the onboarding that was interrupted");
             store.carry_out(&pending)?;
         }
+        store.finish_birth()?;
         Ok(store)
     }
 
@@ -60,10 +65,56 @@ impl Store {
         Ok(self.state.read(CREDENTIAL).map_err(StoreError::file(CREDENTIAL))?.is_some())
     }
 
-    /// Keeps the outcome of DI as a new identity; an earlier one and its LDevID are thrown away after that.
+    /// The secrets of an earlier DI of this purpose that did not finish. One that does not read is none: there is
+    /// nothing left to save in it.
     ///
     /// # Errors
-    /// [`StoreError`]; then the earlier identity still stands.
+    /// [`StoreError::File`].
+    pub fn draft(&self, purpose: &DraftPurpose) -> Result<Option<Draft>, StoreError> {
+        Ok(self.read_draft(&draft_directory(purpose))?.filter(|draft| draft.purpose == *purpose))
+    }
+
+    /// Makes the secrets of a DI durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then 10 must not be sent.
+    pub fn keep_draft(&self, draft: &Draft) -> Result<(), StoreError> {
+        let content = draft.to_file().map_err(damaged(DRAFT))?;
+        self.write(&draft_file(&draft_directory(&draft.purpose)), &content)
+    }
+
+    fn read_draft(&self, directory: &str) -> Result<Option<Draft>, StoreError> {
+        let content = self.state.read(&draft_file(directory)).map_err(StoreError::file(DRAFT))?;
+        let read = content.map(|content| cbor::decode::<Draft>(&content)).transpose();
+        Ok(read.inspect_err(|error| tracing::warn!(%error, "an unfinished DI does not read")).unwrap_or_default())
+    }
+
+    /// A draft whose key is the identity's means that a crash came before the end of [`Store::initialise`].
+    fn finish_birth(&self) -> Result<(), StoreError> {
+        let names = self.state.names().map_err(StoreError::file("."))?;
+        for name in names.iter().filter(|name| name.starts_with("draft-")) {
+            let Some(draft) = self.read_draft(name)?.filter(|_| self.state.pointed(IDENTITY).is_some()) else {
+                continue;
+            };
+            if self.device_key()?.verifying_key() != draft.key.verifying_key() {
+                continue;
+            }
+            let credential = self.credential()?;
+            if !credential.active {
+                // It has an owner since then, and what is there is of that owner.
+                return self.remove_generations(DRAFT, None);
+            }
+            tracing::info!("finishing the birth that was interrupted");
+            let (serial, model) = (draft.purpose.serial, credential.device_info.clone());
+            return self.forget_earlier(&Status { serial, model, ..Status::default() });
+        }
+        Ok(())
+    }
+
+    /// Keeps the outcome of DI as a new identity; an earlier one, its LDevID and all drafts are thrown away after that.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the earlier identity still stands, or the next [`Store::open`] finishes the new one.
     pub fn initialise(
         &self,
         key: &SigningKey,
@@ -76,10 +127,16 @@ impl Store {
         self.write_value(&format!("{generation}/credential.cbor"), credential)?;
         // The identity counts from here.
         self.state.point(IDENTITY, &generation).map_err(StoreError::file(IDENTITY))?;
+        self.forget_earlier(status)
+    }
+
+    /// What is of an earlier identity goes, and the drafts of this one last: until then it is known to be unfinished.
+    fn forget_earlier(&self, status: &Status) -> Result<(), StoreError> {
         self.state.remove(LDEVID).map_err(StoreError::file(LDEVID))?;
-        self.remove_other_generations(LDEVID, "")?;
-        self.remove_other_generations(IDENTITY, &generation)?;
-        self.set_status(status)
+        self.remove_generations(LDEVID, None)?;
+        self.remove_generations(IDENTITY, self.state.pointed(IDENTITY).as_deref())?;
+        self.set_status(status)?;
+        self.remove_generations(DRAFT, None)
     }
 
     /// The device's attestation key.
@@ -142,7 +199,7 @@ impl Store {
                 self.write(&format!("{generation}/{}", file.name), &file.content)?;
             }
             self.state.point(LDEVID, &generation).map_err(StoreError::file(LDEVID))?;
-            self.remove_other_generations(LDEVID, &generation)?;
+            self.remove_generations(LDEVID, Some(&generation))?;
         }
         let mut credential = match &pending.credential {
             Some(credential) => credential.clone(),
@@ -176,10 +233,10 @@ impl Store {
         Ok(())
     }
 
-    fn remove_other_generations(&self, link: &str, kept: &str) -> Result<(), StoreError> {
+    fn remove_generations(&self, link: &str, kept: Option<&str>) -> Result<(), StoreError> {
         let prefix = format!("{link}-");
         for name in self.state.names().map_err(StoreError::file("."))? {
-            if name.starts_with(&prefix) && name != kept {
+            if name.starts_with(&prefix) && Some(name.as_str()) != kept {
                 self.state.remove_subdirectory(&name).map_err(StoreError::file(&name))?;
             }
         }
@@ -214,6 +271,14 @@ impl Store {
         let content = self.state.read(name).map_err(StoreError::file(name))?;
         content.map(|content| cbor::decode(&content).map_err(damaged(name))).transpose()
     }
+}
+
+fn draft_directory(purpose: &DraftPurpose) -> String {
+    format!("{DRAFT}-{}", fingerprint(&cbor::encode(purpose)))
+}
+
+fn draft_file(directory: &str) -> String {
+    format!("{directory}/{DRAFT}.cbor")
 }
 
 fn damaged(file: &'static str) -> impl FnOnce(fdo_protocol::Error) -> StoreError {

@@ -124,3 +124,76 @@ fn a_crash_while_an_onboarding_takes_effect_never_mixes_two() {
     }
     panic!("it never ended");
 }
+
+fn draft(number: u8, serial: &str) -> Draft {
+    let key = SigningKey::generate(KeyType::P256, &mut Random::seeded(number.into()).rng()).unwrap();
+    let manufacturer = "http://manufacturer.example:8038".to_owned();
+    let purpose = DraftPurpose { manufacturer, serial: serial.to_owned(), key_type: KeyType::P256 };
+    Draft { purpose, key, hmac_secret: Zeroizing::new(vec![number; 32]) }
+}
+
+#[test]
+fn a_draft_is_private_serves_one_purpose_and_ends_with_the_birth() {
+    let base = tempfile::tempdir().unwrap();
+    let store = Store::open(Directory::on_disk(base.path()).unwrap(), None).unwrap();
+    let [one, other] = [draft(1, "FL-1"), draft(2, "FL-2")];
+    assert!(store.draft(&one.purpose).unwrap().is_none());
+    store.keep_draft(&one).unwrap();
+    store.keep_draft(&other).unwrap();
+    for name in store.directory().names().unwrap() {
+        let file = base.path().join(&name).join("draft.cbor");
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&base.path().join(&name)), mode(&file)), (0o700, 0o600), "{name}");
+    }
+    for kept in [&one, &other] {
+        let found = store.draft(&kept.purpose).unwrap().unwrap();
+        assert_eq!(found.key.verifying_key(), kept.key.verifying_key());
+        assert_eq!(found.hmac_secret, kept.hmac_secret);
+    }
+    for purpose in [
+        DraftPurpose { key_type: KeyType::P384, ..one.purpose.clone() },
+        DraftPurpose { serial: "FL-3".into(), ..one.purpose.clone() },
+        DraftPurpose { manufacturer: "http://other.example".into(), ..one.purpose.clone() },
+    ] {
+        assert!(store.draft(&purpose).unwrap().is_none(), "{purpose:?}");
+    }
+    store.initialise(&one.key, &credential(1), &Status::default()).unwrap();
+    assert!(store.draft(&one.purpose).unwrap().is_none() && store.draft(&other.purpose).unwrap().is_none());
+
+    store.keep_draft(&other).unwrap();
+    let name = draft_directory(&other.purpose);
+    std::fs::write(base.path().join(name).join("draft.cbor"), "cut").unwrap();
+    assert!(store.draft(&other.purpose).unwrap().is_none());
+}
+
+#[test]
+fn a_birth_cut_short_after_its_identity_is_finished_at_the_next_start() {
+    let (mut cut, old) = (0, key());
+    for writes in 0..40 {
+        let state = Directory::in_memory();
+        let store = Store::open(state.clone(), None).unwrap();
+        store.initialise(&old, &credential(1), &Status::default()).unwrap();
+        store.stage(&credential(1), &pending(2)).unwrap();
+        store.confirm(pending(2)).unwrap();
+        let new = draft(9, "FL-9");
+        store.keep_draft(&new).unwrap();
+        state.fail_after(Some(writes));
+        let status = Status { serial: "FL-9".into(), ..Status::default() };
+        let outcome = store.initialise(&new.key, &credential(3), &status);
+        state.fail_after(None);
+        let store = Store::open(state.clone(), None).unwrap();
+        let born = store.credential().unwrap().guid == credential(3).guid;
+        assert_eq!(store.draft(&new.purpose).unwrap().is_none(), born, "{writes}");
+        // The earlier owner's certificate is there as long as the earlier identity.
+        assert_eq!(state.read("ldevid/ldevid.pem").unwrap().is_none(), born, "{writes}");
+        if born {
+            assert_eq!(store.status().serial, "FL-9");
+        }
+        cut += usize::from(born && outcome.is_err());
+        if outcome.is_ok() {
+            assert!(cut > 3);
+            return;
+        }
+    }
+    panic!("it never ended");
+}

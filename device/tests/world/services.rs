@@ -50,6 +50,8 @@ pub struct Services {
     pub said: Vec<ServiceInfoKv>,
     pub received: Vec<(u8, String)>,
     pub errors: Vec<ErrorMessage>,
+    /// Whether a serial that has a voucher is refused to every key but the voucher's.
+    pub one_birth: bool,
     pub down: Vec<String>,
     /// A request number and what happens to it, once.
     pub accident: Option<(u8, Fate)>,
@@ -81,6 +83,7 @@ impl Services {
             said: Vec::new(),
             received: Vec::new(),
             errors: Vec::new(),
+            one_birth: false,
             down: Vec::new(),
             accident: None,
             forgery: None,
@@ -144,6 +147,11 @@ impl Services {
 
     fn app_start(&mut self, body: &[u8]) -> Result<Outbound, Error> {
         let info = app_start(body)?;
+        let csr = fdo_pki::Csr::parse(&info.csr.0).unwrap().verify().unwrap();
+        let another = |voucher: &VerifiedVoucher| voucher.device_key() != csr.public_key();
+        if self.one_birth && self.vouchers.first().is_some_and(another) {
+            return Err(Error::Rejected("this serial number is not admitted"));
+        }
         let (reply, state) = set_credentials(Credentials {
             guid: Guid::random(&mut self.rng),
             rv_info: self.rv_info.clone(),
