@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fdo_service::database;
@@ -110,11 +110,8 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     let keys = Arc::new(Keys::load_or_create(&key_folder, naming, clock.now(), &mut random.rng())?);
     let operators = Operators::new(db.clone(), clock.clone(), random.clone());
     let operator_token = operators.bootstrap(data_dir).await?;
-    let records = if database::is_postgres(&db) {
-        Records::database(db.clone(), &sealing, config.sessions)
-    } else {
-        Records::memory(config.sessions)
-    };
+    // In the database everywhere: message 10 writes to it anyway, and so a DI survives a restart between 11 and 13.
+    let records = Records::database(db.clone(), &sealing, config.sessions);
     let limits = Limits::new(&config.limits);
     let metrics = Metrics::new();
     let health = Health::new(db.clone());
@@ -140,10 +137,8 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         serials_per_hour: config.claims.serials_per_hour,
         misses_per_hour: config.claims.misses_per_hour,
     }));
-    let introduction = Arc::new(Introduction {
-        identity_fingerprint: keys.identity_fingerprint(),
-        claims_url: config.claims_url(),
-    });
+    let introduction =
+        Arc::new(Introduction { identity_fingerprint: keys.identity_fingerprint(), claims_url: OnceLock::new() });
     let desk = Arc::new(Desk {
         operators,
         health: health.clone(),
@@ -174,6 +169,9 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         .tls(claims_tls),
     ];
     let listeners = Host::new().workers(config.workers).start(listeners).await?;
+    // Only now is the port known, if the system chose it.
+    let claims_url = config.claims_url(listeners.address("claims").map(|address| address.port()));
+    let claims_url = introduction.claims_url.get_or_init(|| claims_url).clone();
     let sweeper = tokio::spawn(sweep(records, swept, clock));
     Ok(Running {
         listeners,
@@ -182,7 +180,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         operator_token,
         new_keys: keys.created().then_some(key_folder),
         identity_fingerprint: introduction.identity_fingerprint.clone(),
-        claims_url: introduction.claims_url.clone(),
+        claims_url,
     })
 }
 

@@ -138,8 +138,8 @@ impl Config {
         self.database.clone().unwrap_or_else(file)
     }
 
-    /// The URL that buyers are told.
-    pub fn claims_url(&self) -> String {
+    /// The URL that buyers are told. `bound` is the listener's port, which is what a configured port 0 stands for.
+    pub fn claims_url(&self, bound: Option<u16>) -> String {
         let own = || {
             let (host, port) = self.claims.address.rsplit_once(':').unwrap_or((&self.claims.address, "443"));
             // Nobody can reach "every address"; the certificate's first name is a better guess.
@@ -148,6 +148,7 @@ impl Config {
             } else {
                 host
             };
+            let port = bound.filter(|_| port == "0").map_or_else(|| port.to_owned(), |bound| bound.to_string());
             format!("https://{host}:{port}")
         };
         self.claims.public_url.clone().unwrap_or_else(own)
@@ -227,6 +228,16 @@ mod tests {
         let info = config.rendezvous_info().unwrap();
         assert!(info.directives()[0].contains(&Instruction::DevPort(443)));
         assert!(info.directives()[1].contains(&Instruction::IpAddress("2001:db8::1".parse().unwrap())));
+    }
+
+    #[test]
+    fn buyers_are_told_a_url_that_they_can_reach() {
+        let mut config = Config::default();
+        assert_eq!(config.claims_url(Some(8040)), "https://127.0.0.1:8040");
+        config.claims.address = "0.0.0.0:0".into();
+        assert_eq!(config.claims_url(Some(4711)), "https://localhost:4711");
+        config.claims.public_url = Some("https://claims.example.com".into());
+        assert_eq!(config.claims_url(Some(4711)), "https://claims.example.com");
     }
 
     #[test]

@@ -56,7 +56,7 @@ async fn identity(_: Require<Read>, desk: web::Data<Desk>) -> web::Json<Identity
     web::Json(Identity {
         manufacturer: desk.maker.clone(),
         identity_fingerprint: desk.introduction.identity_fingerprint.clone(),
-        claims_url: desk.introduction.claims_url.clone(),
+        claims_url: desk.introduction.claims_url().to_owned(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `/api/v1/buyers`: make them, give them codes, suspend them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::{HttpResponse, web};
 use fdo_service::operators::require::{Read, Require, Write};
@@ -13,7 +13,14 @@ use super::{Buyer, BuyerKey, BuyerState, Buyers, NewCode};
 /// What a buyer is told together with its code.
 pub struct Introduction {
     pub identity_fingerprint: String,
-    pub claims_url: String,
+    /// Set once the listener is bound.
+    pub claims_url: OnceLock<String>,
+}
+
+impl Introduction {
+    pub fn claims_url(&self) -> &str {
+        self.claims_url.get().map(String::as_str).unwrap_or_default()
+    }
 }
 
 pub fn configure(cfg: &mut web::ServiceConfig, buyers: &Arc<Buyers>, introduction: &Arc<Introduction>) {
@@ -135,6 +142,6 @@ fn shown<'a>(buyer: Buyer, code: &'a NewCode, introduction: &'a Introduction) ->
         code: &code.code,
         expires: code.expires,
         identity_fingerprint: &introduction.identity_fingerprint,
-        claims_url: &introduction.claims_url,
+        claims_url: introduction.claims_url(),
     }
 }

@@ -1,6 +1,6 @@
 //! The IDevID of a device (IEEE 802.1AR): its subject comes from the maker's record and profile, never from the request.
 
-use fdo_pki::{Csr, DeviceSerial, HardwareModule, IdevidProfile, IdevidSubject, VerifiedCsr};
+use fdo_pki::{Certificate, Csr, DeviceSerial, HardwareModule, IdevidProfile, IdevidSubject, VerifiedCsr};
 use fdo_protocol::Error;
 use fdo_protocol::crypto::KeyType;
 use fdo_service::endpoint::Fault;
@@ -48,15 +48,34 @@ impl Profile {
 }
 
 impl Initialization {
-    pub(super) async fn issue(&self, csr: &[u8], candidate: &Candidate, now: u64) -> Result<IssuedIdevid, Fault> {
-        let csr = checked(csr)?;
+    /// The certificate of this key and serial number: the one there is, else a new one.
+    pub(super) async fn issue(&self, candidate: &Candidate, now: u64) -> Result<IssuedIdevid, Fault> {
+        let csr = &candidate.csr;
+        let key_type = csr.public_key().key_type();
+        if let Some(voucher) = &candidate.unfinished {
+            let certificates = voucher.voucher()?.certificates().unwrap_or_default().to_vec();
+            return Ok(IssuedIdevid {
+                chain: certificates.into_iter().map(|certificate| certificate.0).collect(),
+                serial: voucher.certificate_serial.clone(),
+                device_key_type: key_type,
+            });
+        }
         let canon = candidate.serial.canon();
-        let used = store::key_used_by_another(&self.db, &csr.spki_sha256(), canon).await;
-        if used.map_err(|error| Fault::internal(&error))? {
+        let failed = |error| Fault::internal(&error);
+        if store::key_used_by_another(&self.db, &csr.spki_sha256(), canon).await.map_err(failed)? {
             return Err(Fault::new(Error::Rejected("the key belongs to another device")));
         }
-        let key_type = csr.public_key().key_type();
         let ca = self.keys.device_ca(key_type);
+        let chain = |leaf: Vec<u8>| std::iter::once(leaf).chain(ca.chain_der()).collect();
+        for leaf in store::list_signed(&self.db, canon, &csr.spki_sha256()).await.map_err(failed)? {
+            // A certificate of a CA that was replaced since then would not fit the chain.
+            if let Ok(certificate) = Certificate::parse(&leaf)
+                && certificate.verify_signed_by(ca.certificate()).is_ok()
+            {
+                let serial = certificate.serial().to_owned();
+                return Ok(IssuedIdevid { chain: chain(leaf), serial, device_key_type: key_type });
+            }
+        }
         let profile = IdevidProfile {
             organization: Some(self.profile.organization.clone()),
             // A subject has room for 64 characters; the voucher keeps the whole model.
@@ -64,18 +83,16 @@ impl Initialization {
         };
         let unusable = |error: fdo_pki::Error| Fault::internal(&error);
         let subject = self.profile.subject(candidate).map_err(unusable)?;
-        let tbs = profile.prepare(&csr, &subject, ca.issuer(), now, &mut self.random.rng()).map_err(unusable)?;
+        let tbs = profile.prepare(csr, &subject, ca.issuer(), now, &mut self.random.rng()).map_err(unusable)?;
         let serial = tbs.serial().to_string();
-        let failed = |error| Fault::internal(&error);
         store::insert(&self.db, canon, &tbs, &ca.certificate().subject(), now).await.map_err(failed)?;
         let issued = tbs.sign(ca.signing()).map_err(unusable)?;
         store::set_signed(&self.db, &serial, issued.der()).await.map_err(failed)?;
-        let chain = std::iter::once(issued.der().to_vec()).chain(ca.chain_der()).collect();
-        Ok(IssuedIdevid { chain, serial, device_key_type: key_type })
+        Ok(IssuedIdevid { chain: chain(issued.der().to_vec()), serial, device_key_type: key_type })
     }
 }
 
-fn checked(csr: &[u8]) -> Result<VerifiedCsr, Fault> {
+pub(super) fn checked(csr: &[u8]) -> Result<VerifiedCsr, Fault> {
     let refused = |error: fdo_pki::Error| {
         Fault::new(Error::Rejected("the certification request does not hold")).because(error.to_string())
     };

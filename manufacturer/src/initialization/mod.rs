@@ -1,8 +1,10 @@
 //! DI, messages 10 to 13 (FDO 1.1, device initialization): who is admitted, which IDevID and voucher it gets.
 
 mod issue;
+mod rebirth;
 mod store;
 
+use fdo_pki::VerifiedCsr;
 use fdo_protocol::crypto::KeyType;
 use fdo_protocol::di::manufacturer::{self, Credentials, ExpectSetHmac};
 use fdo_protocol::messages::di::DeviceMfgInfo;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::config::Admission;
-use crate::devices::{self, Device, DeviceState};
+use crate::devices::{self, Device, DeviceState, Refusal};
 use crate::keys::Keys;
 use crate::serial::Serial;
 use crate::vouchers::{self, StoredVoucher, VoucherState};
@@ -47,14 +49,19 @@ struct Waiting {
     serial: String,
     model: String,
     certificate_serial: String,
+    /// The voucher of the DI that this one takes the place of.
+    replaces: Option<Guid>,
 }
-cbor_array!(Waiting { expect, serial, model, certificate_serial });
+cbor_array!(Waiting { expect, serial, model, certificate_serial, replaces });
 
 /// A device that may be initialized now.
 struct Candidate {
     serial: Serial,
     model: String,
     record: Option<Device>,
+    csr: VerifiedCsr,
+    /// The voucher of an earlier DI with the same key that did not reach the device, as far as it says.
+    unfinished: Option<StoredVoucher>,
 }
 
 impl Conversation for Initialization {
@@ -99,7 +106,7 @@ impl Initialization {
         let public_key = voucher_key
             .public_key(info.key_encoding)
             .ok_or(Error::Unsupported("manufacturer key encoding: 1, 2 and 3 are"))?;
-        let issued = self.issue(&info.csr.0, &candidate, now).await?;
+        let issued = self.issue(&candidate, now).await?;
         let credentials = Credentials {
             guid: Guid::random(&mut self.random.rng()),
             rv_info: self.rendezvous.clone(),
@@ -115,6 +122,7 @@ impl Initialization {
             serial: candidate.serial.to_string(),
             model: candidate.model,
             certificate_serial: issued.serial,
+            replaces: candidate.unfinished.map(|voucher| voucher.guid),
         };
         let step = Step {
             protocol: Protocol::Di,
@@ -136,8 +144,15 @@ impl Initialization {
         let serial = Serial::parse(&info.serial_number).map_err(|error| refused(error.to_string()))?;
         let record =
             devices::store::find(&self.db, serial.canon()).await.map_err(|error| Fault::internal(&error))?;
-        devices::admit(record.as_ref(), self.admission)
-            .map_err(|refusal| refused(format!("{serial}: {refusal}")))?;
+        let (csr, unfinished) = match devices::admit(record.as_ref(), self.admission) {
+            Ok(()) => (issue::checked(&info.csr.0)?, None),
+            Err(refusal @ Refusal::Used) => {
+                let csr = issue::checked(&info.csr.0)?;
+                let found = rebirth::unfinished(&self.db, record.as_ref(), csr.public_key()).await?;
+                (csr, Some(found.ok_or_else(|| refused(format!("{serial}: {refusal}")))?))
+            }
+            Err(refusal) => return Err(refused(format!("{serial}: {refusal}"))),
+        };
         let recorded = record.as_ref().and_then(|device| device.model.clone());
         let model = recorded.unwrap_or_else(|| info.device_info.clone());
         if model.is_empty() {
@@ -145,7 +160,7 @@ impl Initialization {
         }
         // The record's spelling is the one that ends up in the certificate.
         let serial = record.as_ref().map_or(serial, |device| device.serial.clone());
-        Ok(Candidate { serial, model, record })
+        Ok(Candidate { serial, model, record, csr, unfinished })
     }
 
     /// `12 -> 13`: the voucher is durable before the reply.
@@ -160,22 +175,37 @@ impl Initialization {
             Serial::parse(&waiting.serial).map_err(|_| Error::Internal("a stored serial does not decode"))?;
         let (voucher, reply) = waiting.expect.set_hmac(&incoming.body)?;
         let stored = stored(&serial, waiting.model, waiting.certificate_serial, voucher, now)?;
-        self.keep(&serial, &stored, now).await?;
+        self.keep(&serial, &stored, waiting.replaces, now).await?;
         Ok(reply)
     }
 
-    /// Writes voucher and device in one transaction. Another DI of this serial may have been faster.
-    async fn keep(&self, serial: &Serial, voucher: &StoredVoucher, now: u64) -> Result<(), Fault> {
+    /// Writes voucher and device in one transaction. Another DI of this serial may have been faster, and the voucher
+    /// to be replaced may have been claimed meanwhile.
+    async fn keep(
+        &self,
+        serial: &Serial,
+        voucher: &StoredVoucher,
+        replaces: Option<Guid>,
+        now: u64,
+    ) -> Result<(), Fault> {
         let failed = |error: DbErr| Fault::internal(&error);
+        let refused =
+            |reason: String| Fault::new(Error::Rejected("this serial number is not admitted")).because(reason);
         let transaction = database::begin(&self.db).await.map_err(failed)?;
         let found = devices::store::find_locked(&transaction, serial.canon()).await.map_err(failed)?;
         if found.as_ref().is_some_and(|device| device.guid == Some(voucher.guid)) {
-            // The same message twice at once: the other one has done it.
-            return Ok(());
+            // The same message twice: at once, or again after a crash between this transaction and the reply.
+            let kept = vouchers::store::find(&transaction, &voucher.guid).await.map_err(failed)?;
+            if kept.is_some_and(|kept| kept.bytes == voucher.bytes) {
+                return Ok(());
+            }
+            return Err(refused("another HMAC for the same GUID".to_owned()));
         }
-        devices::admit(found.as_ref(), self.admission).map_err(|refusal| {
-            Fault::new(Error::Rejected("this serial number is not admitted")).because(refusal.to_string())
-        })?;
+        if let Some(old) = replaces {
+            rebirth::replaceable(&transaction, found.as_ref(), &old).await.map_err(failed)?.map_err(&refused)?;
+        } else {
+            devices::admit(found.as_ref(), self.admission).map_err(|refusal| refused(refusal.to_string()))?;
+        }
         let known = found.is_some();
         let mut device = found.unwrap_or_else(|| Device {
             serial: serial.clone(),
@@ -195,23 +225,21 @@ impl Initialization {
             }
             vouchers::store::insert(&transaction, voucher).await?;
             store::forget_unused(&transaction, serial.canon(), &voucher.certificate_serial).await?;
-            let detail = format!("{serial}, certificate {}", voucher.certificate_serial);
+            let mut detail = format!("{serial}, certificate {}", voucher.certificate_serial);
+            let mut action = "device.initialize";
+            if let Some(old) = replaces {
+                vouchers::store::set_state(&transaction, &old, VoucherState::Blocked).await?;
+                action = "device.reborn";
+                detail = format!("{detail}; the same key again, so GUID {old} is blocked");
+            }
             let guid = voucher.guid.to_string();
-            let event = Event {
-                actor: ACTOR,
-                action: "device.initialize",
-                subject: &guid,
-                outcome: Outcome::Success,
-                detail: &detail,
-            };
+            let event = Event { actor: ACTOR, action, subject: &guid, outcome: Outcome::Success, detail: &detail };
             audit::record(&transaction, now, event).await
         };
         match written.await {
             Ok(()) => transaction.commit().await.map_err(failed),
             // In open mode two devices may say the same new serial at once.
-            Err(error) if database::is_unique_violation(&error) => {
-                Err(Fault::new(Error::Rejected("this serial number is not admitted")).because("taken just now"))
-            }
+            Err(error) if database::is_unique_violation(&error) => Err(refused("taken just now".to_owned())),
             Err(error) => Err(failed(error)),
         }
     }

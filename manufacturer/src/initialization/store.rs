@@ -2,7 +2,7 @@
 
 use fdo_pki::ToBeSigned;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, PaginatorTrait};
+use sea_orm::{ActiveValue::Set, PaginatorTrait, QueryOrder};
 
 use crate::db::entity::{certificate as row, voucher};
 use crate::db::signed;
@@ -33,6 +33,20 @@ pub(super) async fn set_signed(conn: &impl ConnectionTrait, serial: &str, der: &
         .col_expr(row::Column::Der, Expr::value(der.to_vec()))
         .filter(row::Column::Serial.eq(serial));
     update.exec(conn).await.map(|_| ())
+}
+
+/// The certificates of a key under a serial, the newest first; whatever was never signed is none.
+pub(super) async fn list_signed(
+    conn: &impl ConnectionTrait,
+    canon: &str,
+    spki_sha256: &[u8; 32],
+) -> Result<Vec<Vec<u8>>, DbErr> {
+    let signed = row::Entity::find()
+        .filter(row::Column::Canon.eq(canon))
+        .filter(row::Column::SpkiSha256.eq(spki_sha256.to_vec()))
+        .filter(row::Column::Der.is_not_null())
+        .order_by_desc(row::Column::Created);
+    Ok(signed.all(conn).await?.into_iter().filter_map(|certificate| certificate.der).collect())
 }
 
 /// Whether a device with another serial has this key in its voucher.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod again;
+
 use super::*;
 use crate::config::IdevidSettings;
 use crate::db::Migrator;
@@ -36,12 +38,7 @@ impl Line {
         let keys = Keys::load_or_create(folder.path(), naming, NOW, &mut random.rng()).unwrap();
         let idevid =
             IdevidSettings { hardware_type: Some("1.3.6.1.4.1.32473.1".into()), ..IdevidSettings::default() };
-        let settings = RecordSettings::default();
-        let records = if database::is_postgres(&db) {
-            Records::database(db.clone(), &SealingKey::new([1; 32]), settings)
-        } else {
-            Records::memory(settings)
-        };
+        let records = Records::database(db.clone(), &SealingKey::new([1; 32]), RecordSettings::default());
         let rendezvous = RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "127.0.0.1", 8041)]);
         let di = Initialization {
             db: db.clone(),
