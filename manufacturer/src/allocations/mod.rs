@@ -3,7 +3,7 @@
 pub mod routes;
 pub mod store;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fdo_service::database::{self, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use fdo_service::host::clock::Clock;
@@ -12,7 +12,7 @@ use fdo_service::operators::audit::{self, Event, Outcome};
 use rand_core::Rng;
 
 use crate::buyers::{self, Buyer, BuyerError};
-use crate::devices::{self, DeviceError, DeviceState};
+use crate::devices::{self, Device, DeviceError, DeviceState};
 use crate::report::Report;
 use crate::serial::Serial;
 
@@ -84,11 +84,14 @@ impl Allocations {
         let mut buyers = Known::default();
         let mut seen = HashSet::new();
         let transaction = database::begin(&self.db).await?;
+        let devices = lock(&transaction, rows).await?;
         let mut new = Vec::new();
         for row in rows {
             let name = row.buyer.as_deref().or(buyer).unwrap_or_default();
             let checked = match buyers.find(&transaction, name).await? {
-                Some(buyer) => check(&transaction, row, &buyer, &mut seen).await?.map(|found| (buyer, found)),
+                Some(buyer) => {
+                    check(&transaction, row, &buyer, &devices, &mut seen).await?.map(|found| (buyer, found))
+                }
                 None => Err(("buyer", "there is no buyer of this name")),
             };
             match checked {
@@ -169,11 +172,29 @@ impl Known {
     }
 }
 
+/// The devices of a list, locked until the transaction ends. Everybody locks in the order of serials, so that of two
+/// lists at once one waits, and not each for the other.
+async fn lock(conn: &impl ConnectionTrait, rows: &[Ordered]) -> Result<BTreeMap<String, Device>, DbErr> {
+    let serials: BTreeSet<_> = rows
+        .iter()
+        .filter_map(|row| Serial::parse(&row.serial).ok())
+        .map(|serial| serial.canon().to_owned())
+        .collect();
+    let mut locked = BTreeMap::new();
+    for canon in serials {
+        if let Some(device) = devices::store::find_locked(conn, &canon).await? {
+            locked.insert(canon, device);
+        }
+    }
+    Ok(locked)
+}
+
 /// The serial to allocate; `None` when the buyer has it; else a code and a reason to refuse the row.
 async fn check(
     transaction: &DatabaseTransaction,
     row: &Ordered,
     buyer: &Buyer,
+    devices: &BTreeMap<String, Device>,
     seen: &mut HashSet<String>,
 ) -> Result<Result<Option<Serial>, (&'static str, &'static str)>, DbErr> {
     let Ok(serial) = Serial::parse(&row.serial) else {
@@ -182,7 +203,7 @@ async fn check(
     if !seen.insert(serial.canon().to_owned()) {
         return Ok(Err(("duplicate", "the list holds this serial number twice")));
     }
-    let Some(device) = devices::store::find_locked(transaction, serial.canon()).await? else {
+    let Some(device) = devices.get(serial.canon()) else {
         return Ok(Err(("unknown", "this serial number was never entered")));
     };
     if device.state == DeviceState::Blocked {

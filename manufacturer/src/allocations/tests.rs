@@ -57,3 +57,34 @@ async fn serials_go_to_one_buyer_or_the_list_is_refused() {
         assert!(allocations.allocate("me", Some("Other"), &rows(&["FL-1"]), false).await.unwrap().applied);
     }
 }
+
+#[tokio::test]
+async fn two_lists_in_opposite_order_do_not_wait_for_each_other() {
+    for db in TestDatabase::all::<Migrator>().await {
+        let (clock, random) = (Clock::fixed(1_800_000_000), Random::system());
+        let devices = Devices::new(db.connection().clone(), clock.clone());
+        let allocations = Allocations::new(db.connection().clone(), clock.clone(), random.clone());
+        Buyers::new(db.connection().clone(), clock, random).add("me", "Acme").await.unwrap();
+        let serials: Vec<_> = (0..30).map(|number| format!("FL-{number}")).collect();
+        let backwards: Vec<_> = serials.iter().rev().cloned().collect();
+        let enter = async |serials: &[String]| {
+            let row =
+                |serial: &String| Entered { line: 1, serial: serial.clone(), model: None, hardware_serial: None };
+            devices.enter("me", &serials.iter().map(row).collect::<Vec<_>>(), false).await
+        };
+        // One of the two may find the serials taken, but neither is chosen as the victim of a deadlock.
+        let (one, two) = tokio::join!(enter(&serials), enter(&backwards));
+        for error in [one.err(), two.err()].into_iter().flatten() {
+            let DeviceError::Database(error) = error else { panic!("{error}") };
+            assert!(database::is_unique_violation(&error), "{error}");
+        }
+        let allocate = async |serials: &[String]| {
+            let serials: Vec<_> = serials.iter().map(String::as_str).collect();
+            allocations.allocate("me", Some("Acme"), &rows(&serials), true).await.unwrap()
+        };
+        for _ in 0..5 {
+            let (one, two) = tokio::join!(allocate(&serials), allocate(&backwards));
+            assert_eq!((one.accepted, two.accepted), (30, 30), "{}", db.name());
+        }
+    }
+}

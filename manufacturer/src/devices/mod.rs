@@ -163,6 +163,8 @@ impl Devices {
         if !report.applies() {
             return Ok(report);
         }
+        // In one order for all lists: a row that another list is about to insert is waited for.
+        new.sort_by(|one, other| one.serial.canon().cmp(other.serial.canon()));
         for device in &new {
             store::insert(&transaction, device).await?;
         }
