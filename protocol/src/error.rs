@@ -183,7 +183,9 @@ impl Error {
     /// Whatever went wrong while decoding, told as a fault of the voucher that was being decoded.
     pub(crate) fn in_voucher(self) -> Self {
         match self {
-            Self::Malformed(why) => Self::Voucher(VoucherFault::Malformed(why)),
+            Self::Malformed(why) | Self::Rejected(why) | Self::Unsupported(why) => {
+                Self::Voucher(VoucherFault::Malformed(why))
+            }
             other => other,
         }
     }

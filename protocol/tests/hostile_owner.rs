@@ -129,7 +129,8 @@ fn did_60_bad_hmac() {
     let other = FileSecrets::new(world.device.clone(), zeroize::Zeroizing::new(vec![1; 32]));
     let refused = refuses_61(|payload| {
         use fdo_protocol::DeviceSecrets;
-        payload.hmac = other.hmac(payload.hmac.hmac_type(), &[payload.ov_header.bytes()]).unwrap();
+        let hmac = other.hmac(payload.hmac.hmac_type(), &[payload.ov_header.bytes()]).unwrap();
+        payload.hmac = fdo_protocol::cbor::Encoded::new(hmac);
     });
     assert_eq!(refused, ErrorCode::InvalidVoucher.number());
 }

@@ -124,6 +124,23 @@ fn rng() -> rand_chacha::ChaCha20Rng {
     rand_core::SeedableRng::seed_from_u64(3)
 }
 
+/// A key of a type or an encoding that nobody knows is a fault of the voucher, wherever in it the key stands.
+#[test]
+fn an_unknown_key_type_or_encoding_is_a_fault_of_the_voucher() {
+    let good = voucher("fdo-rs-v101-voucher2.pem").bytes().to_vec();
+    let keys: Vec<usize> =
+        (0..good.len() - 4).filter(|at| good[*at..].starts_with(&[0x83, 10, 1, 0x58])).collect();
+    assert!(!keys.is_empty());
+    for key in keys {
+        for (position, number) in [(key + 1, 23), (key + 2, 9)] {
+            let mut bad = good.clone();
+            bad[position] = number;
+            let refused = Voucher::from_bytes(&bad).and_then(|voucher| voucher.verify(&VerifyPolicy::default()));
+            assert_eq!(refused.unwrap_err().code().number(), 2);
+        }
+    }
+}
+
 /// Each bit of a voucher that is covered by a hash or a signature: flip a byte, and it must not verify any more.
 #[test]
 fn a_flipped_byte_is_found_wherever_it_is() {

@@ -5,7 +5,7 @@ use coset::{
     CoseEncrypt0, CoseEncrypt0Builder, HeaderBuilder, RegisteredLabelWithPrivate, TaggedCborSerializable,
 };
 
-use crate::cbor;
+use crate::cose::shape;
 use crate::crypto::CipherSuite;
 use crate::error::Error;
 
@@ -36,7 +36,7 @@ pub(crate) fn open(
     message: &[u8],
     decrypt: impl FnOnce(&[u8], &[u8], &[u8]) -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<u8>, Error> {
-    cbor::check(message)?;
+    shape::check(message)?;
     let object = CoseEncrypt0::from_tagged_slice(message).map_err(|_| Error::Malformed("not a COSE_Encrypt0"))?;
     let header = &object.protected.header;
     if header.alg != Some(RegisteredLabelWithPrivate::Assigned(algorithm(suite)?)) {

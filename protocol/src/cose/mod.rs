@@ -4,5 +4,7 @@ pub mod eat;
 pub mod encrypt0;
 pub mod sign1;
 
+mod shape;
+
 pub use eat::{EatPayload, VerifiedEat};
 pub use sign1::Sign1;

@@ -7,6 +7,7 @@ use coset::{
 };
 
 use crate::cbor::{self, Decode, Encode, Reader, Writer};
+use crate::cose::shape;
 use crate::crypto::{KeyType, OwnerKey, VerifyingKey};
 use crate::error::Error;
 
@@ -66,7 +67,7 @@ impl Sign1 {
     /// # Errors
     /// [`Error::Malformed`] for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        cbor::check(bytes)?;
+        shape::check(bytes)?;
         let object = CoseSign1::from_tagged_slice(bytes).map_err(|_| Error::Malformed("not a COSE_Sign1"))?;
         if object.payload.is_none() {
             return Err(Error::Malformed("a COSE_Sign1 without payload"));

@@ -1,6 +1,6 @@
 //! TO2: messages 60 to 71 (FDO 1.1, device to owner). 68 and 69 live with service info.
 
-use crate::cbor::{ByteString, Wrapped};
+use crate::cbor::{ByteString, Encoded, Wrapped};
 use crate::cbor_array;
 use crate::cose::Sign1;
 use crate::guid::Guid;
@@ -50,7 +50,7 @@ pub struct ProveOvHdrPayload {
     /// How many entries will follow, at least 1.
     pub num_ov_entries: u8,
     /// OVHeaderHMac, as the voucher has it.
-    pub hmac: Hmac,
+    pub hmac: Encoded<Hmac>,
     /// The nonce of 60.
     pub nonce: NonceTo2ProveOv,
     /// What 60 said.

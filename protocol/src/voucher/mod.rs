@@ -115,6 +115,11 @@ impl Voucher {
         self.hmac.value()
     }
 
+    /// The same with its exact bytes, which entry 0 covers.
+    pub fn encoded_hmac(&self) -> &Encoded<Hmac> {
+        &self.hmac
+    }
+
     /// OVDevCertChain: DER certificates, the device's own first; none for EPID devices.
     pub fn certificates(&self) -> Option<&[ByteString]> {
         self.certificates.as_deref()

@@ -77,7 +77,7 @@ impl ExpectProveOvHdr {
         let next = ExpectOvNextEntry {
             credential: self.credential,
             settings: self.settings,
-            previous: [payload.ov_header.bytes().to_vec(), cbor::encode(&payload.hmac)].concat(),
+            previous: [payload.ov_header.bytes(), payload.hmac.bytes()].concat(),
             hmac_type: payload.hmac.hmac_type(),
             ov_header: payload.ov_header,
             num_ov_entries: payload.num_ov_entries,
@@ -105,7 +105,7 @@ impl ExpectProveOvHdr {
         if header.version != PROTOCOL_VERSION {
             return Err(VoucherFault::Version.into());
         }
-        if secrets.hmac(payload.hmac.hmac_type(), &[payload.ov_header.bytes()])? != payload.hmac {
+        if secrets.hmac(payload.hmac.hmac_type(), &[payload.ov_header.bytes()])? != *payload.hmac.value() {
             return Err(VoucherFault::Hmac.into());
         }
         if !self.credential.public_key_hash.matches(&[header.manufacturer_key.encoded()]) {

@@ -53,7 +53,7 @@ pub fn begin(
     let payload = ProveOvHdrPayload {
         ov_header: voucher.header().clone(),
         num_ov_entries,
-        hmac: voucher.hmac().clone(),
+        hmac: voucher.encoded_hmac().clone(),
         nonce: hello.nonce.clone(),
         e_b_sig_info: hello.e_a_sig_info.clone(),
         x_a_key_exchange: ByteString(key_exchange.public().to_vec()),
