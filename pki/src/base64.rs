@@ -18,14 +18,10 @@ pub fn decode_base64(text: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
     if text.len() > limit.saturating_mul(2).saturating_add(64) {
         return Err(Error::TooLarge { what: WHAT, limit });
     }
-    let dense: Vec<u8> = text
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let dense: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let dense = std::str::from_utf8(&dense).map_err(|_| Error::malformed(WHAT, "it is not text"))?;
-    let bytes = Base64::decode_vec(dense)
-        .map_err(|_| Error::malformed(WHAT, "a character or the padding is wrong"))?;
+    let bytes =
+        Base64::decode_vec(dense).map_err(|_| Error::malformed(WHAT, "a character or the padding is wrong"))?;
     if bytes.len() > limit {
         return Err(Error::TooLarge { what: WHAT, limit });
     }
@@ -49,18 +45,9 @@ mod tests {
     #[test]
     fn wrong_characters_padding_and_size_are_refused() {
         for text in ["a", "ab=c", "****", "YQ", "YQ==="] {
-            assert!(
-                matches!(decode_base64(text.as_bytes(), 64), Err(Error::Malformed { .. })),
-                "{text}"
-            );
+            assert!(matches!(decode_base64(text.as_bytes(), 64), Err(Error::Malformed { .. })), "{text}");
         }
-        assert!(matches!(
-            decode_base64(&[b'A'; 400], 64),
-            Err(Error::TooLarge { .. })
-        ));
-        assert!(matches!(
-            decode_base64(&[b'A'; 100], 64),
-            Err(Error::TooLarge { .. })
-        ));
+        assert!(matches!(decode_base64(&[b'A'; 400], 64), Err(Error::TooLarge { .. })));
+        assert!(matches!(decode_base64(&[b'A'; 100], 64), Err(Error::TooLarge { .. })));
     }
 }

@@ -75,9 +75,7 @@ impl ServerName {
                     let reason = "it must be a DNS name of 1 to 253 characters";
                     return Err(Error::InvalidField { field: FIELD, reason });
                 }
-                Ia5String::new(name)
-                    .map(GeneralName::DnsName)
-                    .map_err(Error::encoding(FIELD))
+                Ia5String::new(name).map(GeneralName::DnsName).map_err(Error::encoding(FIELD))
             }
         }
     }
@@ -117,10 +115,7 @@ pub fn make_issuing_ca(
     let subject = subject.build()?;
     if subject == *root.subject() {
         let reason = "it must differ from the root's, or verifiers take it for a root";
-        return Err(Error::InvalidField {
-            field: "common name",
-            reason,
-        });
+        return Err(Error::InvalidField { field: "common name", reason });
     }
     let decided = Decided {
         subject,
@@ -143,18 +138,12 @@ pub fn make_tls_server(
 ) -> Result<Issued, Error> {
     if names.is_empty() {
         let reason = "give at least one DNS name or IP address";
-        return Err(Error::InvalidField {
-            field: "server name",
-            reason,
-        });
+        return Err(Error::InvalidField { field: "server name", reason });
     }
     let key = signer.public_key();
     let subject = NameBuilder::default().common_name(Some(common_name))?.build()?;
     let issuer = Issuer::of_itself(subject.clone(), key)?;
-    let names = names
-        .iter()
-        .map(ServerName::general_name)
-        .collect::<Result<_, _>>()?;
+    let names = names.iter().map(ServerName::general_name).collect::<Result<_, _>>()?;
     let decided = Decided {
         subject,
         key,

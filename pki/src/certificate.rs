@@ -145,9 +145,7 @@ impl Certificate {
     /// Whether basicConstraints says that this is a CA.
     #[must_use]
     pub fn is_ca(&self) -> bool {
-        self.basic_constraints
-            .as_ref()
-            .is_some_and(|constraints| constraints.ca)
+        self.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
     }
 
     /// Checks that the key in `issuer` signed this certificate; names are not compared.
@@ -158,16 +156,10 @@ impl Certificate {
     /// Checks `now` against notBefore and notAfter.
     pub fn check_validity(&self, what: &'static str, now: u64) -> Result<(), Error> {
         if now < self.not_before {
-            return Err(Error::NotValidNow {
-                what,
-                reason: "it is not valid yet; is the clock right?",
-            });
+            return Err(Error::NotValidNow { what, reason: "it is not valid yet; is the clock right?" });
         }
         if now > self.not_after {
-            return Err(Error::NotValidNow {
-                what,
-                reason: "it has expired",
-            });
+            return Err(Error::NotValidNow { what, reason: "it has expired" });
         }
         Ok(())
     }
@@ -206,9 +198,7 @@ fn find<T>(extensions: &[Extension]) -> Result<Option<T>, Error>
 where
     T: AssociatedOid + for<'a> Decode<'a, Error = der::Error>,
 {
-    only(extensions, T::OID)?
-        .map(|bytes| T::from_der(bytes).map_err(Error::der(WHAT)))
-        .transpose()
+    only(extensions, T::OID)?.map(|bytes| T::from_der(bytes).map_err(Error::der(WHAT))).transpose()
 }
 
 fn only(extensions: &[Extension], oid: const_oid::ObjectIdentifier) -> Result<Option<&[u8]>, Error> {

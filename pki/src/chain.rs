@@ -90,14 +90,8 @@ impl DeviceChain {
             return Err(Error::malformed(WHAT, "it has more than 8 certificates"));
         }
         let mut certificates = chain.iter().map(|der| Certificate::parse(der.as_ref()));
-        let leaf = certificates
-            .next()
-            .ok_or(Error::malformed(WHAT, "it is empty"))??;
-        Ok(Self {
-            key: leaf.public_key()?,
-            leaf,
-            authorities: certificates.collect::<Result<_, _>>()?,
-        })
+        let leaf = certificates.next().ok_or(Error::malformed(WHAT, "it is empty"))??;
+        Ok(Self { key: leaf.public_key()?, leaf, authorities: certificates.collect::<Result<_, _>>()? })
     }
 
     /// The device's own certificate, not yet verified.
@@ -133,10 +127,7 @@ impl DeviceChain {
             below = authority;
         }
         let index = self.authorities.len() + 1;
-        let issuer = trusted
-            .certificates
-            .values()
-            .find(|ca| below.verify_signed_by(ca).is_ok());
+        let issuer = trusted.certificates.values().find(|ca| below.verify_signed_by(ca).is_ok());
         let anchor = issuer.ok_or(Error::NotTrusted)?;
         may_issue(anchor, index, true)?;
         let anchor = anchor.fingerprint();
@@ -159,15 +150,8 @@ impl DeviceChain {
     }
 
     fn check_leaf(&self, policy: &ChainPolicy) -> Result<(), Error> {
-        if self
-            .leaf
-            .key_usage()
-            .is_some_and(|usage| !usage.digital_signature())
-        {
-            return Err(Error::WrongUse {
-                index: 0,
-                reason: "its key usage does not allow signatures",
-            });
+        if self.leaf.key_usage().is_some_and(|usage| !usage.digital_signature()) {
+            return Err(Error::WrongUse { index: 0, reason: "its key usage does not allow signatures" });
         }
         match policy.leaf_validity {
             LeafValidity::Ignored => Ok(()),
@@ -185,11 +169,7 @@ fn may_issue(authority: &Certificate, index: usize, pinned: bool) -> Result<(), 
     match authority.basic_constraints() {
         Some(constraints) if !constraints.ca => refuse("it says that it is no CA"),
         // `index - 1` certificates stand between it and the leaf.
-        Some(constraints)
-            if constraints
-                .path_len_constraint
-                .is_some_and(|most| index > usize::from(most) + 1) =>
-        {
+        Some(constraints) if constraints.path_len_constraint.is_some_and(|most| index > usize::from(most) + 1) => {
             refuse("too many CAs stand below it")
         }
         None if !pinned => refuse("it does not say that it is a CA, and it is not pinned"),

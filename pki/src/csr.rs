@@ -38,23 +38,11 @@ impl Csr {
         let signed: Signed = asn1::decode(WHAT, der, MAX_CSR)?;
         let body = asn1::encode(WHAT, &signed.body)?;
         let info: RequestInfo = asn1::decode(WHAT, &body, MAX_CSR)?;
-        if info
-            .version
-            .decode_as::<UintRef<'_>>()
-            .map_err(Error::der(WHAT))?
-            .as_bytes()
-            != [0]
-        {
+        if info.version.decode_as::<UintRef<'_>>().map_err(Error::der(WHAT))?.as_bytes() != [0] {
             return Err(Error::malformed(WHAT, "its version is not 0"));
         }
-        let attributes = Tag::ContextSpecific {
-            constructed: true,
-            number: TagNumber(0),
-        };
-        if info
-            .attributes
-            .is_some_and(|received| received.tag() != attributes)
-        {
+        let attributes = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+        if info.attributes.is_some_and(|received| received.tag() != attributes) {
             return Err(Error::malformed(WHAT, "its attributes are not where they belong"));
         }
         Ok(Self {
@@ -72,10 +60,7 @@ impl Csr {
             return Self::parse(body);
         }
         if body.len() > 3 * MAX_CSR {
-            return Err(Error::TooLarge {
-                what: WHAT,
-                limit: 3 * MAX_CSR,
-            });
+            return Err(Error::TooLarge { what: WHAT, limit: 3 * MAX_CSR });
         }
         if body.trim_ascii_start().starts_with(b"-----BEGIN ") {
             let text = std::str::from_utf8(body).map_err(|_| Error::malformed(WHAT, "it is not text"))?;
@@ -130,20 +115,10 @@ pub fn build_csr(
     let invalid = Error::encoding(WHAT);
     let info = RequestInfo {
         version: Any::encode_from(&0_u8).map_err(&invalid)?,
-        subject: NameBuilder::default()
-            .common_name(common_name)?
-            .serial_number(serial)?
-            .build()?,
+        subject: NameBuilder::default().common_name(common_name)?.serial_number(serial)?.build()?,
         public_key: asn1::decode("public key", signer.public_key().spki_der(), MAX_CSR)?,
         attributes: Some(
-            Any::new(
-                Tag::ContextSpecific {
-                    constructed: true,
-                    number: TagNumber(0),
-                },
-                [],
-            )
-            .map_err(&invalid)?,
+            Any::new(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, []).map_err(&invalid)?,
         ),
     };
     crate::issue::seal(&asn1::encode(WHAT, &info)?, signer)

@@ -20,9 +20,7 @@ impl DeviceSerial {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let serial = Self::bounded(text)?;
         if PrintableStringRef::new(text).is_err() {
-            return Err(Self::refused(
-                "only letters, digits, space and '()+,-./:=? are allowed",
-            ));
+            return Err(Self::refused("only letters, digits, space and '()+,-./:=? are allowed"));
         }
         Ok(serial)
     }
@@ -44,18 +42,13 @@ impl DeviceSerial {
             return Err(Self::refused("it must have 1 to 64 characters"));
         }
         if text.trim() != text || text.chars().any(char::is_control) {
-            return Err(Self::refused(
-                "it must not begin or end with a space or hold control characters",
-            ));
+            return Err(Self::refused("it must not begin or end with a space or hold control characters"));
         }
         Ok(Self(text.to_owned()))
     }
 
     fn refused(reason: &'static str) -> Error {
-        Error::InvalidField {
-            field: "device serial number",
-            reason,
-        }
+        Error::InvalidField { field: "device serial number", reason }
     }
 
     /// The attribute's value: `PrintableString`, and `UTF8String` only where a foreign serial leaves no choice.
@@ -83,16 +76,10 @@ mod tests {
     #[test]
     fn printable_serials_pass_and_others_are_refused() {
         for good in ["FL-0001", "A", "a b", "12:34/56"] {
-            assert_eq!(
-                DeviceSerial::parse(good).unwrap().to_any().unwrap().tag(),
-                Tag::PrintableString
-            );
+            assert_eq!(DeviceSerial::parse(good).unwrap().to_any().unwrap().tag(), Tag::PrintableString);
         }
         for bad in ["", " a", "a ", "a_b", "a\nb", "\u{e9}", &"x".repeat(65)] {
-            assert!(
-                matches!(DeviceSerial::parse(bad), Err(Error::InvalidField { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(DeviceSerial::parse(bad), Err(Error::InvalidField { .. })), "{bad:?}");
         }
     }
 

@@ -77,9 +77,6 @@ impl Error {
 
     /// Only for encoding values that were checked before: a failure means that one did not fit after all.
     pub(crate) fn encoding(field: &'static str) -> impl Fn(der::Error) -> Self {
-        move |_| Self::InvalidField {
-            field,
-            reason: "the value cannot be encoded",
-        }
+        move |_| Self::InvalidField { field, reason: "the value cannot be encoded" }
     }
 }

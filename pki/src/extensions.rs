@@ -17,11 +17,7 @@ use crate::asn1::{PublicKeyInfo, decode, sha256};
 fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Extension, Error> {
     let encode = || OctetString::new(value.to_der()?);
     let extn_value = encode().map_err(Error::encoding("extension"))?;
-    Ok(Extension {
-        extn_id: T::OID,
-        critical,
-        extn_value,
-    })
+    Ok(Extension { extn_id: T::OID, critical, extn_value })
 }
 
 fn octets(bytes: &[u8]) -> Result<OctetString, Error> {
@@ -40,13 +36,7 @@ pub(crate) fn subject_key(identifier: &[u8]) -> Result<Extension, Error> {
 
 pub(crate) fn authority_key(identifier: &[u8]) -> Result<Extension, Error> {
     let key_identifier = Some(octets(identifier)?);
-    extension(
-        false,
-        &AuthorityKeyIdentifier {
-            key_identifier,
-            ..Default::default()
-        },
-    )
+    extension(false, &AuthorityKeyIdentifier { key_identifier, ..Default::default() })
 }
 
 pub(crate) fn digital_signature() -> Result<Extension, Error> {
@@ -59,23 +49,11 @@ pub(crate) fn signs_certificates_and_crls() -> Result<Extension, Error> {
 }
 
 pub(crate) fn authority(path_length: Option<u8>) -> Result<Extension, Error> {
-    extension(
-        true,
-        &BasicConstraints {
-            ca: true,
-            path_len_constraint: path_length,
-        },
-    )
+    extension(true, &BasicConstraints { ca: true, path_len_constraint: path_length })
 }
 
 pub(crate) fn end_entity() -> Result<Extension, Error> {
-    extension(
-        true,
-        &BasicConstraints {
-            ca: false,
-            path_len_constraint: None,
-        },
-    )
+    extension(true, &BasicConstraints { ca: false, path_len_constraint: None })
 }
 
 pub(crate) fn extended_key_usage(uses: Vec<ObjectIdentifier>) -> Result<Extension, Error> {

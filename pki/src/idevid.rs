@@ -23,29 +23,19 @@ pub struct HardwareModule {
 impl HardwareModule {
     /// `kind` is the maker's dotted OID of the hardware type, `serial` 1 to 64 bytes that identify the piece.
     pub fn new(kind: &str, serial: &[u8]) -> Result<Self, Error> {
-        let invalid = |reason| Error::InvalidField {
-            field: "hardware module",
-            reason,
-        };
+        let invalid = |reason| Error::InvalidField { field: "hardware module", reason };
         if serial.is_empty() || serial.len() > MAX_HARDWARE_SERIAL {
             return Err(invalid("its serial number must have 1 to 64 bytes"));
         }
         Ok(Self {
-            kind: kind
-                .parse()
-                .map_err(|_| invalid("its type must be an OID such as 1.3.6.1.4.1.32473.1"))?,
+            kind: kind.parse().map_err(|_| invalid("its type must be an OID such as 1.3.6.1.4.1.32473.1"))?,
             serial: OctetString::new(serial).map_err(Error::encoding("hardware module"))?,
         })
     }
 
     fn general_name(&self) -> Result<GeneralName, Error> {
-        let name = HardwareModuleName {
-            hw_type: self.kind,
-            hw_serial_num: self.serial.clone(),
-        };
-        OtherName::try_from(&name)
-            .map(GeneralName::OtherName)
-            .map_err(Error::encoding("hardware module"))
+        let name = HardwareModuleName { hw_type: self.kind, hw_serial_num: self.serial.clone() };
+        OtherName::try_from(&name).map(GeneralName::OtherName).map_err(Error::encoding("hardware module"))
     }
 }
 
@@ -87,22 +77,12 @@ impl IdevidProfile {
             .build()?;
         // Neither subjectKeyIdentifier (8.10.2 advises against it) nor basicConstraints; the key usage
         // alone says that this is no CA.
-        let mut list = vec![
-            extensions::authority_key(issuer.key_identifier())?,
-            extensions::digital_signature()?,
-        ];
+        let mut list = vec![extensions::authority_key(issuer.key_identifier())?, extensions::digital_signature()?];
         if let Some(hardware) = &record.hardware {
-            list.push(extensions::subject_alternative_names(vec![
-                hardware.general_name()?,
-            ])?);
+            list.push(extensions::subject_alternative_names(vec![hardware.general_name()?])?);
         }
-        let decided = Decided {
-            subject,
-            key: csr.public_key(),
-            not_before: now,
-            not_after: WITHOUT_END,
-            extensions: list,
-        };
+        let decided =
+            Decided { subject, key: csr.public_key(), not_before: now, not_after: WITHOUT_END, extensions: list };
         ToBeSigned::new(issuer, decided, rng)
     }
 }

@@ -24,14 +24,9 @@ pub struct Issuer {
 impl Issuer {
     /// Takes a CA certificate with a P-256 or P-384 key; one that may not sign certificates is refused.
     pub fn new(certificate: &Certificate) -> Result<Self, Error> {
-        let may_sign = certificate
-            .key_usage()
-            .is_none_or(x509_cert::ext::pkix::KeyUsage::key_cert_sign);
+        let may_sign = certificate.key_usage().is_none_or(x509_cert::ext::pkix::KeyUsage::key_cert_sign);
         if !certificate.is_ca() || !may_sign {
-            return Err(Error::WrongUse {
-                index: 0,
-                reason: "it is not the certificate of a CA",
-            });
+            return Err(Error::WrongUse { index: 0, reason: "it is not the certificate of a CA" });
         }
         Ok(Self {
             subject: certificate.subject_der().clone(),
@@ -97,10 +92,7 @@ impl ToBeSigned {
     pub(crate) fn new(issuer: &Issuer, decided: Decided<'_>, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
         if decided.not_before >= issuer.not_after {
             let reason = "its certificate has expired; renew it first";
-            return Err(Error::NotValidNow {
-                what: "issuing CA",
-                reason,
-            });
+            return Err(Error::NotValidNow { what: "issuing CA", reason });
         }
         let serial = CertificateSerial::random(rng);
         let spki = decided.key.spki_der();
@@ -162,9 +154,7 @@ impl ToBeSigned {
     /// Signs; the signer must hold the issuer's key.
     pub fn sign(self, signer: &dyn CertificateSigner) -> Result<Issued, Error> {
         if *signer.public_key() != self.issuer {
-            return Err(Error::Signer(
-                "the signer holds another key than the issuer's".to_owned(),
-            ));
+            return Err(Error::Signer("the signer holds another key than the issuer's".to_owned()));
         }
         Ok(Issued {
             der: seal(&self.der, signer)?,

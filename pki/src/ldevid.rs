@@ -79,10 +79,7 @@ impl LdevidProfile {
     ) -> Result<ToBeSigned, Error> {
         if self.validity_seconds == 0 || self.validity_seconds > MAX_VALIDITY {
             let reason = "it must be between 1 second and 366 days";
-            return Err(Error::InvalidField {
-                field: "LDevID validity",
-                reason,
-            });
+            return Err(Error::InvalidField { field: "LDevID validity", reason });
         }
         if now >= issuer.not_after() {
             return Err(Error::NotValidNow {
@@ -95,10 +92,8 @@ impl LdevidProfile {
             Some(serial) => serial.clone(),
             None => DeviceSerial::parse(&guid)?,
         };
-        let subject = NameBuilder::default()
-            .organization(self.organization.as_deref())?
-            .serial_number(&serial)?
-            .build()?;
+        let subject =
+            NameBuilder::default().organization(self.organization.as_deref())?.serial_number(&serial)?.build()?;
         let uri = Ia5String::new(&format!("urn:uuid:{guid}")).map_err(Error::encoding("GUID"))?;
         let mut list = vec![
             extensions::end_entity()?,

@@ -42,9 +42,8 @@ impl NameBuilder {
             let reason = "it must have 1 to 64 characters and no control characters";
             return Err(Error::InvalidField { field, reason });
         }
-        let value = Utf8StringRef::new(text)
-            .and_then(|text| Any::encode_from(&text))
-            .map_err(Error::encoding(field))?;
+        let value =
+            Utf8StringRef::new(text).and_then(|text| Any::encode_from(&text)).map_err(Error::encoding(field))?;
         self.attributes.push((oid, value));
         Ok(self)
     }
@@ -97,10 +96,7 @@ impl ReceivedName {
     }
 
     fn find(&self, wanted: ObjectIdentifier) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(oid, _)| *oid == wanted)
-            .map(|(_, text)| text.as_str())
+        self.attributes.iter().find(|(oid, _)| *oid == wanted).map(|(_, text)| text.as_str())
     }
 
     pub(crate) fn serial_number(&self) -> Option<&str> {
@@ -171,10 +167,7 @@ fn text_of(value: AnyRef<'_>) -> String {
         Tag::BmpString => {
             let (pairs, rest) = bytes.as_chunks::<2>();
             let units = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
-            char::decode_utf16(units)
-                .collect::<Result<String, _>>()
-                .ok()
-                .filter(|_| rest.is_empty())
+            char::decode_utf16(units).collect::<Result<String, _>>().ok().filter(|_| rest.is_empty())
         }
         _ => None,
     };
@@ -209,10 +202,7 @@ mod tests {
         for text in ["", "a\nb", &"x".repeat(65)] {
             assert!(matches!(
                 NameBuilder::default().common_name(Some(text)),
-                Err(Error::InvalidField {
-                    field: "common name",
-                    ..
-                })
+                Err(Error::InvalidField { field: "common name", .. })
             ));
         }
     }

@@ -12,10 +12,7 @@ const REQUEST: &str = "CERTIFICATE REQUEST";
 
 /// Writes certificates as PEM, one block after the other.
 pub fn encode_certificates<T: AsRef<[u8]>>(certificates: &[T]) -> Result<String, Error> {
-    certificates
-        .iter()
-        .map(|der| block(CERTIFICATE, der.as_ref()))
-        .collect()
+    certificates.iter().map(|der| block(CERTIFICATE, der.as_ref())).collect()
 }
 
 /// Writes one certification request as PEM.
@@ -32,10 +29,7 @@ pub fn decode_certificates(text: &str) -> Result<Vec<Vec<u8>>, Error> {
                 certificates.push(decode_base64(block.body.as_bytes(), MAX_CERTIFICATE)?);
             }
             label if label.contains("PRIVATE KEY") => {
-                return Err(Error::malformed(
-                    WHAT,
-                    "a private key stands where only certificates belong",
-                ));
+                return Err(Error::malformed(WHAT, "a private key stands where only certificates belong"));
             }
             _ => return Err(Error::malformed(WHAT, "a block in it is no certificate")),
         }
@@ -52,10 +46,7 @@ pub fn decode_csr(text: &str) -> Result<Vec<u8>, Error> {
         [block] if matches!(block.label, REQUEST | "NEW CERTIFICATE REQUEST") => {
             decode_base64(block.body.as_bytes(), MAX_CSR)
         }
-        _ => Err(Error::malformed(
-            WHAT,
-            "it must hold one certification request and nothing else",
-        )),
+        _ => Err(Error::malformed(WHAT, "it must hold one certification request and nothing else")),
     }
 }
 
@@ -69,25 +60,16 @@ struct Block<'a> {
 }
 
 fn blocks(text: &str) -> Result<Vec<Block<'_>>, Error> {
-    const CUT: Error = Error::Malformed {
-        what: WHAT,
-        reason: "a block in it has no matching end",
-    };
+    const CUT: Error = Error::Malformed { what: WHAT, reason: "a block in it has no matching end" };
     if text.len() > MAX_PEM {
-        return Err(Error::TooLarge {
-            what: WHAT,
-            limit: MAX_PEM,
-        });
+        return Err(Error::TooLarge { what: WHAT, limit: MAX_PEM });
     }
     let mut found = Vec::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("-----BEGIN ") {
         let (label, after) = after.split_once("-----").ok_or(CUT)?;
         let (body, after) = after.split_once("-----END ").ok_or(CUT)?;
-        rest = after
-            .strip_prefix(label)
-            .and_then(|after| after.strip_prefix("-----"))
-            .ok_or(CUT)?;
+        rest = after.strip_prefix(label).and_then(|after| after.strip_prefix("-----")).ok_or(CUT)?;
         found.push(Block { label, body });
     }
     Ok(found)
@@ -102,10 +84,7 @@ mod tests {
     fn several_blocks_with_text_around_them_are_read_in_order() {
         let text = encode_certificates(&[&[0x30, 1, 2][..], &[0x30, 3]]).unwrap();
         let text = format!("subject: x\n{text}trailing\r\n").replace('\n', "\r\n");
-        assert_eq!(
-            decode_certificates(&text).unwrap(),
-            [vec![0x30, 1, 2], vec![0x30, 3]]
-        );
+        assert_eq!(decode_certificates(&text).unwrap(), [vec![0x30, 1, 2], vec![0x30, 3]]);
     }
 
     #[test]

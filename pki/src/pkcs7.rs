@@ -29,22 +29,13 @@ pub fn build_certs_only<T: AsRef<[u8]>>(certificates: &[T]) -> Result<Vec<u8>, E
     let signed_data = SignedData {
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::new(),
-        encap_content_info: EncapsulatedContentInfo {
-            econtent_type: ID_DATA,
-            econtent: None,
-        },
+        encap_content_info: EncapsulatedContentInfo { econtent_type: ID_DATA, econtent: None },
         certificates: Some(CertificateSet(set)),
         crls: None,
         signer_infos: SignerInfos(SetOfVec::new()),
     };
     let content = Any::encode_from(&signed_data).map_err(Error::encoding(WHAT))?;
-    encode(
-        WHAT,
-        &ContentInfo {
-            content_type: ID_SIGNED_DATA,
-            content,
-        },
-    )
+    encode(WHAT, &ContentInfo { content_type: ID_SIGNED_DATA, content })
 }
 
 /// Reads the certificates (at least one, each well-formed) out of a certs-only message, byte for byte.
@@ -55,10 +46,7 @@ pub fn parse_certs_only(der: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     if info.content_type != ID_SIGNED_DATA {
         return Err(Error::malformed(WHAT, "it is no SignedData"));
     }
-    let certificates_tag = Tag::ContextSpecific {
-        constructed: true,
-        number: TagNumber(0),
-    };
+    let certificates_tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
     let walk = || {
         AnyRef::from(&info.content).sequence(|fields| {
             let mut certificates = Vec::new();

@@ -20,11 +20,7 @@ pub(crate) fn parse_key(spki: &[u8]) -> Result<VerifyingKey, Error> {
         rfc8410::ID_ED_25519 => return refuse("Ed25519 keys are not issued certificates"),
         _ => return refuse("its type is not known"),
     }
-    let curve = info
-        .algorithm
-        .parameters
-        .as_ref()
-        .and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
+    let curve = info.algorithm.parameters.as_ref().and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
     match curve {
         Some(rfc5912::SECP_256_R_1 | rfc5912::SECP_384_R_1) => {}
         Some(_) => return refuse("its curve is not allowed"),

@@ -14,10 +14,7 @@ pub(crate) fn algorithm_of(key_type: KeyType) -> AlgorithmIdentifierOwned {
         KeyType::P256 => rfc5912::ECDSA_WITH_SHA_256,
         KeyType::P384 => rfc5912::ECDSA_WITH_SHA_384,
     };
-    AlgorithmIdentifierOwned {
-        oid,
-        parameters: None,
-    }
+    AlgorithmIdentifierOwned { oid, parameters: None }
 }
 
 fn supported(oid: ObjectIdentifier) -> Option<CertificateAlgorithm> {
@@ -40,10 +37,7 @@ pub(crate) fn verify(
 ) -> Result<(), Error> {
     let algorithm = supported(signed.algorithm.oid)
         .ok_or_else(|| Error::UnsupportedSignature(signed.algorithm.oid.to_string()))?;
-    let signature = signed
-        .signature
-        .as_bytes()
-        .ok_or(Error::malformed(what, "its signature has loose bits"))?;
+    let signature = signed.signature.as_bytes().ok_or(Error::malformed(what, "its signature has loose bits"))?;
     verify_certificate_signature(issuer_spki, algorithm, message, signature).map_err(|error| match error {
         fdo_protocol::Error::Unsupported(_) => {
             Error::UnsupportedSignature(format!("{} with this key", signed.algorithm.oid))

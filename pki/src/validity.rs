@@ -12,19 +12,14 @@ use crate::Error;
 pub(crate) const WITHOUT_END: u64 = 253_402_300_799;
 
 fn time(seconds: u64) -> Result<Time, Error> {
-    DateTime::from_unix_duration(Duration::from_secs(seconds))
-        .map(Time::from)
-        .map_err(Error::encoding("validity"))
+    DateTime::from_unix_duration(Duration::from_secs(seconds)).map(Time::from).map_err(Error::encoding("validity"))
 }
 
 /// The period from `not_before` to `not_after`, both unix seconds and inclusive.
 pub(crate) fn validity(not_before: u64, not_after: u64) -> Result<Validity<Raw>, Error> {
     if not_before >= not_after {
         let reason = "it ends before it begins: has the issuer's certificate expired?";
-        return Err(Error::InvalidField {
-            field: "validity",
-            reason,
-        });
+        return Err(Error::InvalidField { field: "validity", reason });
     }
     Ok(Validity::new(time(not_before)?, time(not_after)?))
 }

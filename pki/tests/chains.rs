@@ -4,8 +4,7 @@
 mod fixtures;
 
 use fdo_pki::{
-    Certificate, ChainPolicy, Csr, DeviceChain, Error, LdevidProfile, LdevidSubject, LeafValidity,
-    TrustedCas, pem,
+    Certificate, ChainPolicy, Csr, DeviceChain, Error, LdevidProfile, LdevidSubject, LeafValidity, TrustedCas, pem,
 };
 use fixtures::{NOW, World, guid, record};
 
@@ -51,14 +50,8 @@ fn chains_of_other_makers_verify_up_to_their_last_certificate() {
             }
             verify(&chain, &trusted).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
-        assert!(
-            verify(&chain, &TrustedCas::new()).is_err(),
-            "{name} is trusted without a pin"
-        );
-        DeviceChain::parse(&chain)
-            .unwrap()
-            .accept_unanchored(&ChainPolicy::default())
-            .unwrap();
+        assert!(verify(&chain, &TrustedCas::new()).is_err(), "{name} is trusted without a pin");
+        DeviceChain::parse(&chain).unwrap().accept_unanchored(&ChainPolicy::default()).unwrap();
     }
 }
 
@@ -74,15 +67,9 @@ fn a_chain_without_its_ca_is_found_through_the_pinned_certificate() {
 fn what_stands_above_the_pinned_ca_does_not_matter() {
     // The root's signature over this intermediate is RSA with SHA-1, which is not accepted.
     let chain = load("go-fdo-testdata-ov_extended");
-    assert!(matches!(
-        verify(&chain, &pinned(&chain[2])),
-        Err(Error::UnsupportedSignature(_))
-    ));
+    assert!(matches!(verify(&chain, &pinned(&chain[2])), Err(Error::UnsupportedSignature(_))));
     verify(&chain, &pinned(&chain[1])).unwrap();
-    DeviceChain::parse(&chain)
-        .unwrap()
-        .accept_unanchored(&ChainPolicy::default())
-        .unwrap();
+    DeviceChain::parse(&chain).unwrap().accept_unanchored(&ChainPolicy::default()).unwrap();
 }
 
 #[test]
@@ -90,10 +77,7 @@ fn an_over_long_common_name_is_read() {
     let leaf = Certificate::parse(&load("fido-conformance-interop-example")[0]).unwrap();
     assert_eq!(leaf.common_name().unwrap().len(), 97);
     assert_eq!(leaf.subject_serial_number(), None);
-    assert!(
-        leaf.issuer()
-            .starts_with("CN=FDO TEST INTERMEDIATE, emailAddress=info@webauthn.works")
-    );
+    assert!(leaf.issuer().starts_with("CN=FDO TEST INTERMEDIATE, emailAddress=info@webauthn.works"));
     assert_eq!(leaf.not_after(), 2_069_577_236);
 }
 
@@ -114,12 +98,7 @@ fn a_broken_signature_and_a_wrong_order_are_refused() {
     }
     let other = load("astarte-sample-ec256");
     let mixed = [other[0].clone(), load("fdo-rs-v101-voucher1")[1].clone()];
-    assert!(
-        DeviceChain::parse(&mixed)
-            .unwrap()
-            .accept_unanchored(&ChainPolicy::default())
-            .is_err()
-    );
+    assert!(DeviceChain::parse(&mixed).unwrap().accept_unanchored(&ChainPolicy::default()).is_err());
 }
 
 #[test]
@@ -128,14 +107,8 @@ fn another_makers_device_is_not_trusted() {
     let leaf = world.plain_idevid();
     let chain = [leaf.der().to_vec(), world.device_ca.issued.der().to_vec()];
     let stranger = load("astarte-sample-ec256");
-    assert!(matches!(
-        verify(&chain, &pinned(&stranger[1])),
-        Err(Error::NotTrusted)
-    ));
-    assert!(matches!(
-        verify(&chain[..1], &pinned(&stranger[1])),
-        Err(Error::NotTrusted)
-    ));
+    assert!(matches!(verify(&chain, &pinned(&stranger[1])), Err(Error::NotTrusted)));
+    assert!(matches!(verify(&chain[..1], &pinned(&stranger[1])), Err(Error::NotTrusted)));
     let verified = verify(&chain, &pinned(&chain[1])).unwrap();
     assert_eq!(verified.leaf().subject_serial_number(), Some("FL-0001"));
     assert_eq!(verified.leaf_key(), world.csr().public_key());
@@ -147,31 +120,17 @@ fn a_device_cannot_sign_another_device() {
     let leaf = world.plain_idevid();
     // The certificate of our device, used as a CA for one that was never made.
     let fake = {
-        let ca = fdo_pki::CaSubject {
-            common_name: "Fake".into(),
-            organization: None,
-        };
-        let self_made = fdo_pki::make_root(
-            &ca,
-            &world.device,
-            fdo_pki::Lifetime::WithoutEnd,
-            NOW,
-            &mut world.rng,
-        );
+        let ca = fdo_pki::CaSubject { common_name: "Fake".into(), organization: None };
+        let self_made = fdo_pki::make_root(&ca, &world.device, fdo_pki::Lifetime::WithoutEnd, NOW, &mut world.rng);
         let issuer = fdo_pki::Issuer::new(&self_made.unwrap().certificate().unwrap()).unwrap();
         let profile = fdo_pki::IdevidProfile::default();
         let csr = world.csr();
-        let tbs = profile
-            .prepare(&csr, &record(), &issuer, NOW, &mut world.rng)
-            .unwrap();
+        let tbs = profile.prepare(&csr, &record(), &issuer, NOW, &mut world.rng).unwrap();
         tbs.sign(&world.device).unwrap()
     };
     let device_ca = world.device_ca.issued.der();
     let chain = [fake.der().to_vec(), leaf.der().to_vec(), device_ca.to_vec()];
-    assert!(matches!(
-        verify(&chain, &pinned(device_ca)),
-        Err(Error::WrongUse { index: 1, .. })
-    ));
+    assert!(matches!(verify(&chain, &pinned(device_ca)), Err(Error::WrongUse { index: 1, .. })));
 }
 
 #[test]
@@ -182,10 +141,7 @@ fn a_path_length_is_kept() {
     let chain = [ldevid.der().to_vec(), issuing.clone(), root.clone()];
     verify(&chain, &pinned(&root)).unwrap();
     // An issuing CA below an issuing CA.
-    let name = fdo_pki::CaSubject {
-        common_name: "Below".into(),
-        organization: None,
-    };
+    let name = fdo_pki::CaSubject { common_name: "Below".into(), organization: None };
     let life = fdo_pki::Lifetime::years(1);
     let public = world.device.verifying_key().clone();
     let below =
@@ -193,28 +149,18 @@ fn a_path_length_is_kept() {
     let below = below.sign(&world.issuing.key).unwrap();
     let issuer = fdo_pki::Issuer::new(&below.certificate().unwrap()).unwrap();
     let csr = world.csr();
-    let device = LdevidSubject {
-        serial: None,
-        guid: guid(),
-    };
-    let leaf = LdevidProfile::default()
-        .prepare(&csr, &device, &issuer, NOW, &mut world.rng)
-        .unwrap();
+    let device = LdevidSubject { serial: None, guid: guid() };
+    let leaf = LdevidProfile::default().prepare(&csr, &device, &issuer, NOW, &mut world.rng).unwrap();
     let leaf = leaf.sign(&world.device).unwrap();
     let chain = [leaf.der().to_vec(), below.der().to_vec(), issuing, root.clone()];
-    assert!(matches!(
-        verify(&chain, &pinned(&root)),
-        Err(Error::WrongUse { index: 2, .. })
-    ));
+    assert!(matches!(verify(&chain, &pinned(&root)), Err(Error::WrongUse { index: 2, .. })));
 }
 
 #[test]
 fn the_leafs_validity_counts_only_when_asked() {
     let chain = load("fdo-rs-v101-voucher1");
     let trusted = pinned(&chain[1]);
-    let at = |now| ChainPolicy {
-        leaf_validity: LeafValidity::At(now),
-    };
+    let at = |now| ChainPolicy { leaf_validity: LeafValidity::At(now) };
     let check = |policy| DeviceChain::parse(&chain).unwrap().verify(&trusted, &policy);
     check(ChainPolicy::default()).unwrap();
     check(at(NOW)).unwrap();
@@ -230,10 +176,7 @@ fn empty_long_and_nonsensical_chains_are_refused() {
     assert!(DeviceChain::parse(&[vec![0x30; 17 * 1024]]).is_err());
     // An RSA certificate is no device's.
     let rsa = load("go-fdo-testdata-ov");
-    assert!(matches!(
-        DeviceChain::parse(&rsa[1..]),
-        Err(Error::UnsupportedKey { .. })
-    ));
+    assert!(matches!(DeviceChain::parse(&rsa[1..]), Err(Error::UnsupportedKey { .. })));
 }
 
 #[test]

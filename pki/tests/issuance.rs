@@ -4,8 +4,8 @@
 mod fixtures;
 
 use fdo_pki::{
-    Certificate, Csr, DeviceSerial, Error, ExtendedKeyUse, IdevidProfile, Issuer, LdevidProfile,
-    LdevidSubject, Lifetime, ServerName, build_csr, make_tls_server, pkcs7,
+    Certificate, Csr, DeviceSerial, Error, ExtendedKeyUse, IdevidProfile, Issuer, LdevidProfile, LdevidSubject,
+    Lifetime, ServerName, build_csr, make_tls_server, pkcs7,
 };
 use fdo_protocol::crypto::KeyType;
 use fixtures::{GUID, NOW, World, guid, key, record, rng, serial};
@@ -15,24 +15,11 @@ const DAY: u64 = 86_400;
 #[test]
 fn an_ldevid_names_the_device_of_the_voucher_and_not_the_request() {
     let mut world = World::p256();
-    let der = build_csr(
-        &world.device,
-        Some("admin"),
-        &DeviceSerial::parse("OTHER").unwrap(),
-    )
-    .unwrap();
+    let der = build_csr(&world.device, Some("admin"), &DeviceSerial::parse("OTHER").unwrap()).unwrap();
     let csr = Csr::parse(&der).unwrap().verify().unwrap();
-    let profile = LdevidProfile {
-        organization: Some("Owner".into()),
-        ..LdevidProfile::default()
-    };
-    let device = LdevidSubject {
-        serial: Some(serial()),
-        guid: guid(),
-    };
-    let tbs = profile
-        .prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng)
-        .unwrap();
+    let profile = LdevidProfile { organization: Some("Owner".into()), ..LdevidProfile::default() };
+    let device = LdevidSubject { serial: Some(serial()), guid: guid() };
+    let tbs = profile.prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng).unwrap();
     let (stored_serial, stored) = (tbs.serial(), tbs.der().to_vec());
     let issued = tbs.sign(&world.issuing.key).unwrap();
     assert_eq!(issued.serial(), stored_serial);
@@ -44,23 +31,11 @@ fn an_ldevid_names_the_device_of_the_voucher_and_not_the_request() {
     assert_eq!(certificate.uris(), [format!("urn:uuid:{GUID}")]);
     assert_eq!(certificate.serial(), issued.serial().to_string());
     assert_eq!(certificate.spki_sha256(), csr.spki_sha256());
-    assert_eq!(
-        (certificate.not_before(), certificate.not_after()),
-        (NOW - 300, NOW + 90 * DAY)
-    );
-    assert_eq!(
-        (issued.not_before(), issued.not_after()),
-        (certificate.not_before(), certificate.not_after())
-    );
+    assert_eq!((certificate.not_before(), certificate.not_after()), (NOW - 300, NOW + 90 * DAY));
+    assert_eq!((issued.not_before(), issued.not_after()), (certificate.not_before(), certificate.not_after()));
     assert!(!certificate.is_ca());
-    certificate
-        .verify_signed_by(&world.issuing.issued.certificate().unwrap())
-        .unwrap();
-    assert!(
-        certificate
-            .verify_signed_by(&world.root.issued.certificate().unwrap())
-            .is_err()
-    );
+    certificate.verify_signed_by(&world.issuing.issued.certificate().unwrap()).unwrap();
+    assert!(certificate.verify_signed_by(&world.root.issued.certificate().unwrap()).is_err());
     certificate.check_validity("LDevID", NOW + 90 * DAY).unwrap();
     assert!(certificate.check_validity("LDevID", NOW + 90 * DAY + 1).is_err());
 }
@@ -69,10 +44,7 @@ fn an_ldevid_names_the_device_of_the_voucher_and_not_the_request() {
 fn without_a_serial_the_guid_takes_its_place() {
     let mut world = World::p256();
     let csr = world.csr();
-    let device = LdevidSubject {
-        serial: None,
-        guid: guid(),
-    };
+    let device = LdevidSubject { serial: None, guid: guid() };
     let tbs = LdevidProfile::default().prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng);
     assert_eq!(tbs.unwrap().subject(), format!("serialNumber={GUID}"));
 }
@@ -81,15 +53,10 @@ fn without_a_serial_the_guid_takes_its_place() {
 fn an_ldevid_never_outlives_its_issuer() {
     let mut world = World::p256();
     let csr = world.csr();
-    let device = LdevidSubject {
-        serial: None,
-        guid: guid(),
-    };
+    let device = LdevidSubject { serial: None, guid: guid() };
     let end = world.issuing.issuer.not_after();
     let profile = LdevidProfile::default();
-    let late = profile
-        .prepare(&csr, &device, &world.issuing.issuer, end - DAY, &mut world.rng)
-        .unwrap();
+    let late = profile.prepare(&csr, &device, &world.issuing.issuer, end - DAY, &mut world.rng).unwrap();
     assert_eq!(late.not_after(), end);
     let after = profile.prepare(&csr, &device, &world.issuing.issuer, end, &mut world.rng);
     assert!(matches!(after, Err(Error::NotValidNow { .. })));
@@ -100,24 +67,14 @@ fn an_ldevid_never_outlives_its_issuer() {
 fn profiles_are_checked() {
     let mut world = World::p256();
     let csr = world.csr();
-    let device = LdevidSubject {
-        serial: None,
-        guid: guid(),
-    };
+    let device = LdevidSubject { serial: None, guid: guid() };
     for (validity_seconds, organization) in [(0, None), (400 * DAY, None), (DAY, Some("x".repeat(65)))] {
-        let profile = LdevidProfile {
-            validity_seconds,
-            organization,
-            ..LdevidProfile::default()
-        };
+        let profile = LdevidProfile { validity_seconds, organization, ..LdevidProfile::default() };
         let refused = profile.prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng);
         assert!(matches!(refused, Err(Error::InvalidField { .. })));
     }
     let both = vec![ExtendedKeyUse::ClientAuth, ExtendedKeyUse::ServerAuth];
-    let profile = LdevidProfile {
-        extended_key_uses: both,
-        ..LdevidProfile::default()
-    };
+    let profile = LdevidProfile { extended_key_uses: both, ..LdevidProfile::default() };
     world.ldevid(&profile);
     assert!(fdo_pki::HardwareModule::new("not an oid", b"1").is_err());
     assert!(fdo_pki::HardwareModule::new("1.2.3", b"").is_err());
@@ -127,9 +84,8 @@ fn profiles_are_checked() {
 fn only_the_issuers_key_signs() {
     let mut world = World::p256();
     let csr = world.csr();
-    let tbs = IdevidProfile::default()
-        .prepare(&csr, &record(), &world.device_ca.issuer, NOW, &mut world.rng)
-        .unwrap();
+    let tbs =
+        IdevidProfile::default().prepare(&csr, &record(), &world.device_ca.issuer, NOW, &mut world.rng).unwrap();
     assert!(matches!(tbs.clone().sign(&world.root.key), Err(Error::Signer(_))));
     tbs.sign(&world.device_ca.key).unwrap();
 }
@@ -137,12 +93,8 @@ fn only_the_issuers_key_signs() {
 #[test]
 fn an_expired_device_ca_issues_nothing() {
     let mut world = World::p256();
-    let name = fdo_pki::CaSubject {
-        common_name: "Old".into(),
-        organization: None,
-    };
-    let old =
-        fdo_pki::make_device_ca(&name, &world.root.key, Lifetime::years(1), NOW, &mut world.rng).unwrap();
+    let name = fdo_pki::CaSubject { common_name: "Old".into(), organization: None };
+    let old = fdo_pki::make_device_ca(&name, &world.root.key, Lifetime::years(1), NOW, &mut world.rng).unwrap();
     let issuer = Issuer::new(&old.certificate().unwrap()).unwrap();
     let late = NOW + 2 * 366 * DAY;
     let csr = world.csr();
@@ -163,28 +115,13 @@ fn a_request_with_a_bad_signature_is_told_from_a_malformed_one() {
     let mut changed = der.clone();
     let position = der.windows(7).position(|window| window == b"FL-0001").unwrap();
     changed[position] = b'X';
-    assert!(matches!(
-        Csr::parse(&changed).unwrap().verify(),
-        Err(Error::BadSignature { .. })
-    ));
+    assert!(matches!(Csr::parse(&changed).unwrap().verify(), Err(Error::BadSignature { .. })));
     assert!(matches!(Csr::parse(&der[1..]), Err(Error::Malformed { .. })));
-    assert!(matches!(
-        Csr::parse(&[&der[..], &[0]].concat()),
-        Err(Error::Malformed { .. })
-    ));
-    assert!(matches!(
-        Csr::from_any(b"no base64!"),
-        Err(Error::Malformed { .. })
-    ));
+    assert!(matches!(Csr::parse(&[&der[..], &[0]].concat()), Err(Error::Malformed { .. })));
+    assert!(matches!(Csr::from_any(b"no base64!"), Err(Error::Malformed { .. })));
     assert!(matches!(Csr::from_any(b""), Err(Error::Malformed { .. })));
-    assert!(matches!(
-        Csr::from_any(&vec![b'A'; 60_000]),
-        Err(Error::TooLarge { .. })
-    ));
-    assert!(matches!(
-        Csr::parse(&vec![0x30; 20_000]),
-        Err(Error::TooLarge { .. })
-    ));
+    assert!(matches!(Csr::from_any(&vec![b'A'; 60_000]), Err(Error::TooLarge { .. })));
+    assert!(matches!(Csr::parse(&vec![0x30; 20_000]), Err(Error::TooLarge { .. })));
     // Version 1 (the INTEGER right after the two SEQUENCE headers).
     let mut version = der.clone();
     let position = der.windows(3).position(|window| window == [2, 1, 0]).unwrap();
@@ -195,10 +132,7 @@ fn a_request_with_a_bad_signature_is_told_from_a_malformed_one() {
 #[test]
 fn a_point_off_the_curve_is_refused() {
     let der = build_csr(&key(KeyType::P256), None, &serial()).unwrap();
-    let start = der
-        .windows(3)
-        .position(|window| window == [0x42, 0x00, 0x04])
-        .unwrap();
+    let start = der.windows(3).position(|window| window == [0x42, 0x00, 0x04]).unwrap();
     let mut changed = der.clone();
     changed[start + 40] ^= 1;
     assert!(matches!(Csr::parse(&changed), Err(Error::UnsupportedKey { .. })));
@@ -217,11 +151,7 @@ fn certs_only_messages_read_back_in_base64() {
     expected.sort();
     assert_eq!(read, expected);
     // Neither CRLs nor signers: the message ends with the empty set of signers.
-    assert!(
-        fdo_pki::decode_base64(text.as_bytes(), 1 << 16)
-            .unwrap()
-            .ends_with(&[0x31, 0])
-    );
+    assert!(fdo_pki::decode_base64(text.as_bytes(), 1 << 16).unwrap().ends_with(&[0x31, 0]));
 }
 
 #[test]
@@ -245,11 +175,7 @@ fn bad_certs_only_messages_are_refused() {
 #[test]
 fn server_names_are_checked() {
     let signer = key(KeyType::P256);
-    for names in [
-        vec![],
-        vec![ServerName::Dns(String::new())],
-        vec![ServerName::Dns("a b".into())],
-    ] {
+    for names in [vec![], vec![ServerName::Dns(String::new())], vec![ServerName::Dns("a b".into())]] {
         let made = make_tls_server("claims", &names, &signer, Lifetime::years(1), NOW, &mut rng());
         assert!(matches!(made, Err(Error::InvalidField { .. })));
     }
@@ -258,19 +184,10 @@ fn server_names_are_checked() {
 #[test]
 fn an_issuing_ca_must_not_share_the_roots_name() {
     let mut world = World::p256();
-    let name = fdo_pki::CaSubject {
-        common_name: "Owner Root".into(),
-        organization: Some("Example".into()),
-    };
+    let name = fdo_pki::CaSubject { common_name: "Owner Root".into(), organization: Some("Example".into()) };
     let public = world.device.verifying_key().clone();
-    let made = fdo_pki::make_issuing_ca(
-        &name,
-        &public,
-        &world.root.issuer,
-        Lifetime::years(1),
-        NOW,
-        &mut world.rng,
-    );
+    let made =
+        fdo_pki::make_issuing_ca(&name, &public, &world.root.issuer, Lifetime::years(1), NOW, &mut world.rng);
     assert!(matches!(made, Err(Error::InvalidField { .. })));
 }
 

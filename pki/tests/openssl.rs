@@ -15,18 +15,10 @@ use fixtures::{NOW, World, key, rng, serial};
 
 /// Runs `openssl` in `dir`; standard output, or what it complained about.
 fn openssl(dir: &Path, line: &str) -> Result<String, String> {
-    let output = Command::new("openssl")
-        .current_dir(dir)
-        .args(line.split_whitespace())
-        .output()
-        .unwrap();
+    let output = Command::new("openssl").current_dir(dir).args(line.split_whitespace()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() {
-        Ok(text + &complaint)
-    } else {
-        Err(format!("{line}: {text}{complaint}"))
-    }
+    if output.status.success() { Ok(text + &complaint) } else { Err(format!("{line}: {text}{complaint}")) }
 }
 
 fn write_pem(dir: &Path, name: &str, der: &[u8]) {
@@ -35,31 +27,21 @@ fn write_pem(dir: &Path, name: &str, der: &[u8]) {
 
 #[test]
 fn an_ldevid_chain_passes_strict_verification_as_a_tls_client() {
-    for (ca, device) in [
-        (KeyType::P256, KeyType::P256),
-        (KeyType::P384, KeyType::P384),
-        (KeyType::P384, KeyType::P256),
-    ] {
+    for (ca, device) in
+        [(KeyType::P256, KeyType::P256), (KeyType::P384, KeyType::P384), (KeyType::P384, KeyType::P256)]
+    {
         let mut world = World::new(ca, device);
         let dir = tempfile::tempdir().unwrap();
         let ldevid = world.ldevid(&LdevidProfile::default());
         write_pem(dir.path(), "root.pem", world.root.issued.der());
         write_pem(dir.path(), "issuing.pem", world.issuing.issued.der());
         write_pem(dir.path(), "leaf.pem", ldevid.der());
-        let verify = format!(
-            "verify -x509_strict -attime {} -CAfile root.pem -untrusted issuing.pem",
-            NOW + 60
-        );
+        let verify = format!("verify -x509_strict -attime {} -CAfile root.pem -untrusted issuing.pem", NOW + 60);
         openssl(dir.path(), &format!("{verify} -purpose sslclient leaf.pem")).unwrap();
         let server = openssl(dir.path(), &format!("{verify} -purpose sslserver leaf.pem"));
         assert!(server.is_err(), "a client's certificate passed as a server's");
         let text = openssl(dir.path(), "x509 -in leaf.pem -noout -text -certopt ext_parse").unwrap();
-        for expected in [
-            "serialNumber = FL-0001",
-            "URI:urn:uuid:01234567-89ab",
-            "CA:FALSE",
-            "TLS Web Client",
-        ] {
+        for expected in ["serialNumber = FL-0001", "URI:urn:uuid:01234567-89ab", "CA:FALSE", "TLS Web Client"] {
             assert!(text.contains(expected), "{expected} is missing in {text}");
         }
     }
@@ -69,16 +51,9 @@ fn an_ldevid_chain_passes_strict_verification_as_a_tls_client() {
 fn an_idevid_has_no_end_and_names_its_hardware() {
     let mut world = World::p256();
     let dir = tempfile::tempdir().unwrap();
-    let profile = IdevidProfile {
-        organization: Some("Example".into()),
-        model: Some("Gateway 3".into()),
-    };
+    let profile = IdevidProfile { organization: Some("Example".into()), model: Some("Gateway 3".into()) };
     let hardware = HardwareModule::new("2.23.133.1.2", b"\x01TPM").unwrap();
-    let record = IdevidSubject {
-        serial: serial(),
-        common_name: Some("gw".into()),
-        hardware: Some(hardware),
-    };
+    let record = IdevidSubject { serial: serial(), common_name: Some("gw".into()), hardware: Some(hardware) };
     let idevid = world.idevid(&profile, &record);
     write_pem(dir.path(), "ca.pem", world.device_ca.issued.der());
     write_pem(dir.path(), "leaf.pem", idevid.der());
@@ -91,17 +66,10 @@ fn an_idevid_has_no_end_and_names_its_hardware() {
     ] {
         assert!(text.contains(expected), "{expected} is missing in {text}");
     }
-    assert!(
-        !text.contains("Subject Key Identifier") && !text.contains("Basic Constraints"),
-        "{text}"
-    );
+    assert!(!text.contains("Subject Key Identifier") && !text.contains("Basic Constraints"), "{text}");
     let parsed = openssl(dir.path(), "asn1parse -in leaf.pem -i").unwrap();
     assert!(parsed.contains("PRINTABLESTRING   :FL-0001"), "{parsed}");
-    openssl(
-        dir.path(),
-        &format!("verify -attime {} -CAfile ca.pem leaf.pem", NOW + 60),
-    )
-    .unwrap();
+    openssl(dir.path(), &format!("verify -attime {} -CAfile ca.pem leaf.pem", NOW + 60)).unwrap();
 }
 
 #[test]
@@ -111,10 +79,7 @@ fn our_requests_verify_with_openssl() {
         let der = build_csr(&key(key_type), Some("device"), &serial()).unwrap();
         std::fs::write(dir.path().join("csr.pem"), pem::encode_csr(&der).unwrap()).unwrap();
         let text = openssl(dir.path(), "req -in csr.pem -noout -verify -subject").unwrap();
-        assert!(
-            text.contains("verify OK") && text.contains("serialNumber = FL-0001"),
-            "{text}"
-        );
+        assert!(text.contains("verify OK") && text.contains("serialNumber = FL-0001"), "{text}");
     }
 }
 
@@ -126,20 +91,13 @@ fn requests_made_by_openssl_are_accepted_in_every_encoding() {
             let new = format!(
                 "req -new -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -{digest} -keyout k -out c"
             );
-            openssl(
-                dir.path(),
-                &format!("{new} -subj /CN=dev/serialNumber=X -addext subjectAltName=DNS:a"),
-            )
-            .unwrap();
+            openssl(dir.path(), &format!("{new} -subj /CN=dev/serialNumber=X -addext subjectAltName=DNS:a"))
+                .unwrap();
             openssl(dir.path(), "req -in c -outform DER -out d").unwrap();
             let text = std::fs::read(dir.path().join("c")).unwrap();
             let der = std::fs::read(dir.path().join("d")).unwrap();
             let base64 = fdo_pki::encode_base64(&der);
-            let wrapped = base64
-                .as_bytes()
-                .chunks(64)
-                .collect::<Vec<_>>()
-                .join(&b"\r\n"[..]);
+            let wrapped = base64.as_bytes().chunks(64).collect::<Vec<_>>().join(&b"\r\n"[..]);
             for body in [&text, &der, &wrapped] {
                 let csr = Csr::from_any(body).unwrap().verify().unwrap();
                 assert_eq!(csr.der(), der);
@@ -153,11 +111,7 @@ fn requests_made_by_openssl_are_accepted_in_every_encoding() {
 fn weak_and_unlisted_keys_are_refused_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |make: &str| {
-        openssl(
-            dir.path(),
-            &format!("{make} -nodes -subj /CN=dev -keyout k -outform DER -out d"),
-        )
-        .unwrap();
+        openssl(dir.path(), &format!("{make} -nodes -subj /CN=dev -keyout k -outform DER -out d")).unwrap();
         match Csr::parse(&std::fs::read(dir.path().join("d")).unwrap()) {
             Err(Error::UnsupportedKey { reason }) => reason,
             other => panic!("{make}: {other:?}"),
@@ -175,24 +129,13 @@ fn certs_only_messages_are_exchanged_with_openssl() {
     let world = World::p256();
     let dir = tempfile::tempdir().unwrap();
     let certificates = [world.root.issued.der(), world.issuing.issued.der()];
-    std::fs::write(
-        dir.path().join("p7"),
-        pkcs7::build_certs_only(&certificates).unwrap(),
-    )
-    .unwrap();
+    std::fs::write(dir.path().join("p7"), pkcs7::build_certs_only(&certificates).unwrap()).unwrap();
     let text = openssl(dir.path(), "pkcs7 -inform DER -in p7 -print_certs -noout").unwrap();
-    assert!(
-        text.contains("Owner Root") && text.contains("Owner Issuing"),
-        "{text}"
-    );
+    assert!(text.contains("Owner Root") && text.contains("Owner Issuing"), "{text}");
 
     write_pem(dir.path(), "a.pem", certificates[0]);
     write_pem(dir.path(), "b.pem", certificates[1]);
-    openssl(
-        dir.path(),
-        "crl2pkcs7 -nocrl -certfile a.pem -certfile b.pem -outform DER -out theirs",
-    )
-    .unwrap();
+    openssl(dir.path(), "crl2pkcs7 -nocrl -certfile a.pem -certfile b.pem -outform DER -out theirs").unwrap();
     let mut read = pkcs7::parse_certs_only(&std::fs::read(dir.path().join("theirs")).unwrap()).unwrap();
     let mut expected = certificates.map(<[u8]>::to_vec).to_vec();
     read.sort();
@@ -204,29 +147,13 @@ fn certs_only_messages_are_exchanged_with_openssl() {
 fn a_listeners_certificate_is_valid_for_its_names() {
     let dir = tempfile::tempdir().unwrap();
     let signer: SigningKey = key(KeyType::P256);
-    let names = [
-        ServerName::Dns("maker.example".into()),
-        ServerName::Ip("127.0.0.1".parse().unwrap()),
-    ];
+    let names = [ServerName::Dns("maker.example".into()), ServerName::Ip("127.0.0.1".parse().unwrap())];
     let issued = make_tls_server("claims", &names, &signer, Lifetime::years(10), NOW, &mut rng()).unwrap();
     write_pem(dir.path(), "tls.pem", issued.der());
-    let verify = format!(
-        "verify -x509_strict -attime {} -CAfile tls.pem -purpose sslserver",
-        NOW + 60
-    );
-    openssl(
-        dir.path(),
-        &format!("{verify} -verify_hostname maker.example tls.pem"),
-    )
-    .unwrap();
+    let verify = format!("verify -x509_strict -attime {} -CAfile tls.pem -purpose sslserver", NOW + 60);
+    openssl(dir.path(), &format!("{verify} -verify_hostname maker.example tls.pem")).unwrap();
     openssl(dir.path(), &format!("{verify} -verify_ip 127.0.0.1 tls.pem")).unwrap();
-    assert!(
-        openssl(
-            dir.path(),
-            &format!("{verify} -verify_hostname other.example tls.pem")
-        )
-        .is_err()
-    );
+    assert!(openssl(dir.path(), &format!("{verify} -verify_hostname other.example tls.pem")).is_err());
 }
 
 #[test]
@@ -236,9 +163,7 @@ fn a_foreign_device_certificate_without_extensions_cannot_sign_another_device() 
     let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     run(&format!("{new} -x509 -subj /CN=CA -keyout ca.key -out ca.pem"));
     for (name, signer) in [("device", "ca"), ("fake", "device")] {
-        run(&format!(
-            "{new} -new -subj /CN={name} -keyout {name}.key -out {name}.csr"
-        ));
+        run(&format!("{new} -new -subj /CN={name} -keyout {name}.key -out {name}.csr"));
         run(&format!(
             "x509 -req -in {name}.csr -CA {signer}.pem -CAkey {signer}.key -set_serial 1 -out {name}.pem"
         ));
@@ -251,17 +176,12 @@ fn a_foreign_device_certificate_without_extensions_cannot_sign_another_device() 
     trusted.pin_certificate(Certificate::parse(&der("ca")).unwrap());
     let verify = |names: &[&str]| {
         let chain: Vec<_> = names.iter().map(|name| der(name)).collect();
-        DeviceChain::parse(&chain)
-            .unwrap()
-            .verify(&trusted, &ChainPolicy::default())
+        DeviceChain::parse(&chain).unwrap().verify(&trusted, &ChainPolicy::default())
     };
     verify(&["device", "ca"]).unwrap();
     verify(&["device"]).unwrap();
     for chain in [&["fake", "device", "ca"][..], &["fake", "device"]] {
-        assert!(
-            matches!(verify(chain), Err(Error::WrongUse { index: 1, .. })),
-            "{chain:?}"
-        );
+        assert!(matches!(verify(chain), Err(Error::WrongUse { index: 1, .. })), "{chain:?}");
     }
 }
 
@@ -271,28 +191,16 @@ fn key_usages_are_kept_in_a_chain() {
     let run = |line: &str| openssl(dir.path(), line).unwrap();
     let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     let outcome = |ca_usage: &str, leaf_usage: &str| {
-        run(&format!(
-            "{new} -x509 -subj /CN=CA -keyout ca.key -out ca.pem -addext keyUsage={ca_usage}"
-        ));
-        run(&format!(
-            "{new} -new -subj /CN=device -keyout d.key -out d.csr -addext keyUsage={leaf_usage}"
-        ));
+        run(&format!("{new} -x509 -subj /CN=CA -keyout ca.key -out ca.pem -addext keyUsage={ca_usage}"));
+        run(&format!("{new} -new -subj /CN=device -keyout d.key -out d.csr -addext keyUsage={leaf_usage}"));
         run("x509 -req -in d.csr -CA ca.pem -CAkey ca.key -set_serial 1 -copy_extensions copyall -out d.pem");
         let text = ["d.pem", "ca.pem"].map(|name| std::fs::read_to_string(dir.path().join(name)).unwrap());
         let chain = pem::decode_certificates(&text.concat()).unwrap();
         let mut trusted = TrustedCas::new();
         trusted.pin_certificate(Certificate::parse(&chain[1]).unwrap());
-        DeviceChain::parse(&chain)
-            .unwrap()
-            .verify(&trusted, &ChainPolicy::default())
+        DeviceChain::parse(&chain).unwrap().verify(&trusted, &ChainPolicy::default())
     };
     outcome("keyCertSign", "digitalSignature").unwrap();
-    assert!(matches!(
-        outcome("keyCertSign", "keyAgreement"),
-        Err(Error::WrongUse { index: 0, .. })
-    ));
-    assert!(matches!(
-        outcome("digitalSignature", "digitalSignature"),
-        Err(Error::WrongUse { index: 1, .. })
-    ));
+    assert!(matches!(outcome("keyCertSign", "keyAgreement"), Err(Error::WrongUse { index: 0, .. })));
+    assert!(matches!(outcome("digitalSignature", "digitalSignature"), Err(Error::WrongUse { index: 1, .. })));
 }
