@@ -43,9 +43,6 @@ pub enum BirthError {
     /// The state of the device.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No key could be made.
-    #[error("no key could be made: {0}")]
-    Key(fdo_protocol::Error),
     /// The conversation with the manufacturer failed.
     #[error("the manufacturer at {at} gave no credential: {source}")]
     Run {
@@ -75,7 +72,7 @@ impl<T: Transport> Agent<T> {
     }
 
     /// The secrets of this birth, durable: a manufacturer that has heard of them takes no others for the serial number.
-    fn draft(&self, birth: &Birth) -> Result<Draft, BirthError> {
+    fn draft(&self, birth: &Birth) -> Result<Draft, StoreError> {
         let purpose = DraftPurpose {
             manufacturer: birth.manufacturer.to_string(),
             serial: birth.serial.clone(),
@@ -86,7 +83,7 @@ impl<T: Transport> Agent<T> {
             return Ok(draft);
         }
         let mut rng = self.random.rng();
-        let key = SigningKey::generate(birth.key_type, &mut rng).map_err(BirthError::Key)?;
+        let key = SigningKey::generate(birth.key_type, &mut rng).map_err(StoreError::Key)?;
         let mut hmac_secret = Zeroizing::new(vec![0; HmacType::for_keys(birth.key_type, birth.key_type).length()]);
         rng.fill_bytes(&mut hmac_secret);
         let draft = Draft { purpose, key, hmac_secret };

@@ -21,6 +21,9 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no key to keep.
+    #[error("no key could be made: {0}")]
+    Key(fdo_protocol::Error),
     /// There is no credential yet.
     #[error("this device has no credential yet: run `fdo-device init` first")]
     NotInitialised,
