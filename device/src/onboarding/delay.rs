@@ -8,11 +8,16 @@ use rand_core::CryptoRng;
 
 /// After the last directive, where it does not say.
 const DEFAULT_SECONDS: u32 = 120;
+/// The least pause before all directives begin again: an owner's directive must not make its devices ask without rest.
+const LEAST_SECONDS: u32 = 5;
+/// The longest pause: a device that sleeps for years cannot be called back.
+const MOST_SECONDS: u32 = 24 * 60 * 60;
 
 /// The pause after this directive; `is_last` when all directives begin again after it.
 pub fn after(hop: &Hop, is_last: bool, rng: &mut dyn CryptoRng) -> Duration {
     match hop.delay_seconds {
-        Some(seconds) => jittered(seconds, rng),
+        Some(seconds) if is_last => jittered(seconds.clamp(LEAST_SECONDS, MOST_SECONDS), rng),
+        Some(seconds) => jittered(seconds.min(MOST_SECONDS), rng),
         None if is_last => jittered(DEFAULT_SECONDS, rng),
         None => Duration::ZERO,
     }
@@ -45,7 +50,7 @@ mod tests {
         };
         let mut rng = Random::seeded(1).rng();
         assert!(after(&hop(None), false, &mut rng).is_zero());
-        assert!(after(&hop(Some(0)), true, &mut rng).is_zero());
+        assert!(after(&hop(Some(0)), false, &mut rng).is_zero());
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..200 {
             let told = after(&hop(Some(40)), false, &mut rng);
@@ -55,5 +60,24 @@ mod tests {
             seen.insert(told);
         }
         assert!(seen.len() > 100);
+    }
+
+    #[test]
+    fn no_directive_makes_a_device_spin_or_sleep_for_years() {
+        let hop = |seconds| {
+            let directive = Directive { delay_seconds: Some(seconds), ..Directive::at(RvProtocol::Http, "h", 1) };
+            RendezvousInfo::new(vec![directive]).device_hops().remove(0)
+        };
+        let mut rng = Random::seeded(1).rng();
+        for _ in 0..200 {
+            for seconds in [0, 1] {
+                let shortest = after(&hop(seconds), true, &mut rng);
+                assert!((3_750..=6_250).contains(&shortest.as_millis()), "{shortest:?}");
+            }
+            for is_last in [false, true] {
+                let longest = after(&hop(u32::MAX), is_last, &mut rng);
+                assert!(longest.as_secs() <= 30 * 60 * 60, "{longest:?}");
+            }
+        }
     }
 }
