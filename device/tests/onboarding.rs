@@ -115,6 +115,21 @@ async fn a_lost_71_strands_nobody() {
     assert_ldevid(&world);
 }
 
+/// The same where the owner keeps the GUID: the credentials differ by their secrets alone.
+#[tokio::test]
+async fn a_lost_71_strands_nobody_whose_guid_stays() {
+    let world = World::born().await;
+    world.services().keeps_guid = true;
+    for fate in [Fate::ReplyLost, Fate::RequestLost, Fate::ReplyLost, Fate::ReplyLost, Fate::RequestLost] {
+        world.services().accident = Some((70, fate));
+        assert!(world.power_on().await.is_err());
+        // The owner knows the latest voucher alone.
+        world.services().vouchers.truncate(1);
+    }
+    world.services().accident = None;
+    now(world.power_on().await);
+}
+
 #[tokio::test]
 async fn a_lost_70_leaves_the_old_credential_valid() {
     let world = World::born().await;
@@ -244,6 +259,70 @@ async fn small_messages_and_files_work() {
         .map(|kv| cbor::decode(&kv.value).unwrap())
         .collect();
     assert_eq!(done, [100_000, -1]);
+}
+
+#[tokio::test]
+async fn an_owner_that_takes_small_messages_hears_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    for size in [256, 600] {
+        let mut world = World::born().await;
+        let files_dir = Some(directory.path().to_path_buf());
+        let config = Config { commands: true, files_dir, ..Config::default() };
+        world.settings = config.agent_settings(None).unwrap();
+        let command = |message: &str, item| ServiceInfoKv::from_item(format!("fdo.command:{message}"), item);
+        let run = vec![
+            command("command", cbor::encode("seq")),
+            command("args", cbor::encode(&vec!["1000".to_owned()])),
+            command("return_stdout", vec![0xf5]),
+            command("execute", vec![0xf6]),
+        ];
+        world.services().size = Some(size);
+        world.services().script = vec![vec![on("fdo.csr")], run, vec![on(&"m".repeat(240))]].into();
+        now(world.power_on().await);
+        assert_ldevid(&world);
+        let services = world.services();
+        assert!(services.longest <= usize::from(size), "{} of {size}", services.longest);
+        let pieces = services.said.iter().filter(|kv| kv.message() == "stdout");
+        let told: usize = pieces.map(|kv| cbor::decode::<ByteString>(&kv.value).unwrap().len()).sum();
+        assert_eq!(told, 3893);
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_taken_in_every_form_that_owners_write() {
+    let forms: [world::services::Writing; 3] = [
+        |der| cbor::encode(&ByteString(der.to_vec())),
+        |der| cbor::encode(&ByteString(fdo_pki::encode_base64(der).into_bytes())),
+        |der| {
+            let text = fdo_pki::encode_base64(der);
+            cbor::encode(&format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"))
+        },
+    ];
+    for est in forms {
+        let world = World::born().await;
+        world.services().est = est;
+        world.services().script = vec![vec![on("fdo.csr")]].into();
+        now(world.power_on().await);
+        assert_ldevid(&world);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_status_costs_no_onboarding() {
+    let world = World::born().await;
+    world.state.remove("status.json").unwrap();
+    world.services().script = everything().into();
+    world.services().down = vec!["rv.example".into()];
+    assert!(world.power_on().await.is_err());
+    world.services().down.clear();
+    let status = now(world.power_on().await);
+    assert_eq!((status.serial.as_str(), status.model.as_str()), (SERIAL, "gateway"));
+    assert_ldevid(&world);
+    let services = world.services();
+    let told = services.said.iter().find(|kv| kv.key == "devmod:sn").unwrap();
+    let told = cbor::decode::<String>(&told.value)
+        .or_else(|_| cbor::decode::<ByteString>(&told.value).map(|bytes| String::from_utf8(bytes.0).unwrap()));
+    assert_eq!(told.unwrap(), SERIAL);
 }
 
 #[tokio::test]

@@ -6,15 +6,18 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use fdo_protocol::Error;
-use fdo_protocol::cbor::{self, ByteString, Kind, Reader};
-use fdo_protocol::service_info::decode_active;
+use fdo_protocol::service_info::command::{MODULE, ToDevice, ToOwner};
+use fdo_protocol::service_info::{ModuleMessage as _, max_value_length};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command as Process};
+use zeroize::Zeroizing;
 
 use super::Answers;
 
-/// Output goes back in pieces of this many bytes, which fit the smallest usual message.
+/// Output goes back in pieces of at most this many bytes, which fit the usual message.
 const PIECE: usize = 1014;
+/// What a byte string of such a piece takes beyond it.
+const PIECE_HEAD: usize = 3;
 /// Programs get this and nothing of the agent's environment.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -32,6 +35,8 @@ pub struct CommandSettings {
 /// The module's state.
 pub struct Command {
     settings: CommandSettings,
+    /// The most bytes of a piece of output.
+    piece: usize,
     program: Option<String>,
     arguments: Vec<String>,
     may_fail: bool,
@@ -48,12 +53,18 @@ struct Ended {
 
 impl Command {
     /// The module's name.
-    pub const NAME: &'static str = "fdo.command";
+    pub const NAME: &'static str = MODULE;
 
-    /// The module with these limits.
-    pub fn new(settings: CommandSettings) -> Self {
+    /// The module with these limits, for an owner that takes messages of `size` bytes.
+    pub fn for_owner(settings: CommandSettings, size: usize) -> Self {
+        let room = max_value_length(&ToOwner::Stdout(Zeroizing::default()).to_kv().key, size);
+        Self::new(settings, PIECE.min(room.saturating_sub(PIECE_HEAD)).max(1))
+    }
+
+    fn new(settings: CommandSettings, piece: usize) -> Self {
         Self {
             settings,
+            piece,
             program: None,
             arguments: Vec::new(),
             may_fail: false,
@@ -67,29 +78,29 @@ impl Command {
     /// # Errors
     /// [`Error::Malformed`] for a value of a wrong type, [`Error::Rejected`] for a program that failed and must not.
     pub async fn receive(&mut self, message: &str, item: &[u8], answers: &mut Answers) -> Result<(), Error> {
+        let Some(message) = ToDevice::decode(message, item)? else {
+            answers.ignored(message);
+            return Ok(());
+        };
         match message {
-            "active" => {
-                if decode_active(item)? {
-                    answers.say("active", &true);
-                }
+            ToDevice::Active(true) => answers.tell(&ToOwner::Active(true)),
+            ToDevice::Active(false) => {}
+            ToDevice::Command(program) => {
+                *self = Self::new(self.settings.clone(), self.piece);
+                self.program = Some(program);
             }
-            "command" => {
-                *self = Self::new(self.settings.clone());
-                self.program = Some(cbor::decode(item)?);
-            }
-            "args" => self.arguments = arguments(item)?,
-            "may_fail" => self.may_fail = cbor::decode(item)?,
-            "return_stdout" => self.return_stdout = cbor::decode(item)?,
-            "return_stderr" => self.return_stderr = cbor::decode(item)?,
-            "execute" => {
-                if Reader::new(item)?.kind() == Kind::Array {
-                    self.arguments = arguments(item)?;
+            ToDevice::Args(_, arguments) => self.arguments = arguments,
+            ToDevice::MayFail(flag) => self.may_fail = flag,
+            ToDevice::ReturnStdout(flag) => self.return_stdout = flag,
+            ToDevice::ReturnStderr(flag) => self.return_stderr = flag,
+            ToDevice::Execute(arguments) => {
+                if let Some(arguments) = arguments {
+                    self.arguments = arguments;
                 }
                 return self.execute(answers).await;
             }
             // Programs have ended before the owner can speak again.
-            "sig" => {}
-            _ => answers.ignored(message),
+            ToDevice::Signal(_) => {}
         }
         Ok(())
     }
@@ -105,14 +116,13 @@ impl Command {
                 Ended { code: -1, stdout: Vec::new(), stderr: Vec::new() }
             }
         };
-        for (wanted, message, output) in
-            [(self.return_stdout, "stdout", &ended.stdout), (self.return_stderr, "stderr", &ended.stderr)]
-        {
-            if wanted {
-                output.chunks(PIECE).for_each(|piece| answers.say(message, &ByteString(piece.to_vec())));
-            }
-        }
-        answers.say("exitcode", &ended.code);
+        let pieces = |wanted: bool, output| {
+            let output: &[u8] = if wanted { output } else { &[] };
+            output.chunks(self.piece).map(|piece| Zeroizing::new(piece.to_vec()))
+        };
+        pieces(self.return_stdout, &ended.stdout).for_each(|piece| answers.tell(&ToOwner::Stdout(piece)));
+        pieces(self.return_stderr, &ended.stderr).for_each(|piece| answers.tell(&ToOwner::Stderr(piece)));
+        answers.tell(&ToOwner::ExitCode(ended.code));
         if ended.code != 0 && !self.may_fail {
             return Err(Error::Rejected("a command failed that must not"));
         }
@@ -177,23 +187,18 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
     kept
 }
 
-/// The list itself, as some owners send it, or wrapped in a byte string, as the module's text has it.
-fn arguments(item: &[u8]) -> Result<Vec<String>, Error> {
-    let mut reader = Reader::new(item)?;
-    if reader.kind() == Kind::Bytes { cbor::decode(reader.bytes()?) } else { cbor::decode(item) }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::path::Path;
 
-    use fdo_protocol::cbor::encode;
+    use fdo_protocol::cbor::{self, ByteString, encode};
 
     fn module(directory: &Path, seconds: u64, output_limit: usize) -> Command {
         let directory = directory.to_path_buf();
-        Command::new(CommandSettings { directory, time_limit: Duration::from_secs(seconds), output_limit })
+        let time_limit = Duration::from_secs(seconds);
+        Command::for_owner(CommandSettings { directory, time_limit, output_limit }, 1300)
     }
 
     async fn run(module: &mut Command, pairs: &[(&str, Vec<u8>)]) -> (Result<(), Error>, Answers) {
@@ -204,6 +209,47 @@ mod tests {
             }
         }
         (Ok(()), answers)
+    }
+
+    #[tokio::test]
+    async fn the_limits_of_the_protocol_hold() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = "x".repeat(4097);
+        for (message, item) in [
+            ("command", encode(&long)),
+            ("args", strings(&[&long])),
+            ("args", strings(&["x"; 256])),
+            ("execute", strings(&["x"; 256])),
+        ] {
+            let mut module = module(directory.path(), 1, 4096);
+            let (outcome, _) = run(&mut module, &[(message, item)]).await;
+            assert!(matches!(outcome, Err(Error::Malformed(_))), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn pieces_of_output_fit_the_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        for size in [256, 700, 1300, 65_535] {
+            let CommandSettings { time_limit, .. } = module(directory.path(), 10, 4096).settings;
+            let settings =
+                CommandSettings { directory: directory.path().to_path_buf(), time_limit, output_limit: 5000 };
+            let mut module = Command::for_owner(settings, size);
+            let pairs = [
+                ("command", encode("seq")),
+                ("args", strings(&["5000"])),
+                ("return_stdout", vec![0xf5]),
+                ("execute", vec![0xf6]),
+            ];
+            let (outcome, answers) = run(&mut module, &pairs).await;
+            outcome.unwrap();
+            let mut told = Vec::new();
+            for kv in answers.pairs().iter().filter(|kv| kv.message() == "stdout") {
+                assert!(kv.value.len() <= max_value_length(&kv.key, size), "{size}");
+                told.extend(cbor::decode::<ByteString>(&kv.value).unwrap().0);
+            }
+            assert_eq!(told.len(), 5000);
+        }
     }
 
     fn strings(list: &[&str]) -> Vec<u8> {

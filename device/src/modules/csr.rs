@@ -4,17 +4,14 @@
 
 use fdo_pki::{Certificate, ChainPolicy, DeviceChain, DeviceSerial, TrustedCas};
 use fdo_protocol::Error;
-use fdo_protocol::cbor;
 use fdo_protocol::crypto::{KeyType, SigningKey};
-use fdo_protocol::service_info::decode_active;
+use fdo_protocol::service_info::ModuleMessage as _;
+use fdo_protocol::service_info::csr::{CsrError, EstBody, FORMAT_PKCS7, MODULE, ToDevice, ToOwner};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::Answers;
 use crate::store::{LdevidStatus, NamedFile};
-
-/// Content format of certs-only CMS.
-const CERTS_ONLY: u64 = 281;
 
 /// An LDevID that was checked: its key is ours, and it chains to the CA certificates that came with it.
 pub struct Ldevid {
@@ -36,7 +33,7 @@ pub struct Csr {
 
 impl Csr {
     /// The module's name.
-    pub const NAME: &'static str = "fdo.csr";
+    pub const NAME: &'static str = MODULE;
 
     /// The module for a device whose attestation key is of this type.
     pub fn new(key_type: KeyType, serial: &str) -> Self {
@@ -61,40 +58,41 @@ impl Csr {
         answers: &mut Answers,
         rng: &mut dyn CryptoRng,
     ) -> Result<(), Error> {
+        let Some(message) = ToDevice::decode(message, item)? else {
+            answers.ignored(message);
+            return Ok(());
+        };
         match message {
-            "active" => {
-                if decode_active(item)? && self.key.is_none() {
-                    self.request(answers, rng)?;
-                }
-            }
-            "cacerts-res" => {
-                let text: String = cbor::decode(item)?;
-                let authorities = fdo_pki::pkcs7::decode_certs_only(text.as_bytes())
+            ToDevice::Active(true) if self.key.is_none() => self.request(answers, rng)?,
+            ToDevice::Active(_) => {}
+            ToDevice::CaCertsRes(body) => {
+                let authorities = fdo_pki::pkcs7::parse_certs_only(&body.der()?)
                     .map_err(|_| Error::Malformed("CA certificates"))?;
                 self.authorities = Some(authorities);
                 self.check()?;
             }
-            "simpleenroll-res" => {
-                let text: String = cbor::decode(item)?;
-                let certificate = fdo_pki::decode_base64(text.as_bytes(), fdo_pki::MAX_CERTIFICATE)
-                    .map_err(|_| Error::Malformed("certificate"))?;
-                self.certificate = Some(certificate);
+            ToDevice::SimpleEnrollRes(body) => {
+                let certificate = body.der()?;
+                if certificate.len() > fdo_pki::MAX_CERTIFICATE {
+                    return Err(Error::Malformed("certificate"));
+                }
+                self.certificate = Some(certificate.to_vec());
                 self.check()?;
             }
-            "error" => {
-                let code: u64 = cbor::decode(item)?;
-                let why = match code {
-                    1 => "bad request",
-                    2 => "unauthorized",
-                    3 => "not supported",
-                    4 => "rate exceeded",
-                    5 => "unsupported format",
-                    _ => "unknown reason",
+            // Answers to what this device never asks for.
+            ToDevice::SimpleReenrollRes(_) | ToDevice::ServerKeygenRes(_) | ToDevice::CsrAttrsRes(_) => {}
+            ToDevice::Error(error) => {
+                let why = match error {
+                    CsrError::BadRequest => "bad request",
+                    CsrError::Unauthorized => "unauthorized",
+                    CsrError::NotSupported => "not supported",
+                    CsrError::RateExceeded => "rate exceeded",
+                    CsrError::UnsupportedFormat => "unsupported format",
                 };
+                let code = error.number();
                 tracing::warn!(code, why, "the owner issues no certificate");
                 self.failure = Some(format!("the owner answered with error {code} ({why})"));
             }
-            _ => answers.ignored(message),
         }
         Ok(())
     }
@@ -105,9 +103,9 @@ impl Csr {
         let serial = serial.map_err(|_| Error::Internal("serial number for a certification request"))?;
         let request =
             fdo_pki::build_csr(&key, None, &serial).map_err(|_| Error::Internal("certification request"))?;
-        answers.say("active", &true);
-        answers.say("cacerts-req", &CERTS_ONLY);
-        answers.say("simpleenroll-req", fdo_pki::encode_base64(&request).as_str());
+        answers.tell(&ToOwner::Active(true));
+        answers.tell(&ToOwner::CaCertsReq(FORMAT_PKCS7));
+        answers.tell(&ToOwner::SimpleEnrollReq(EstBody::from_der(&request)));
         self.key = Some(key);
         Ok(())
     }

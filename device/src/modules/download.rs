@@ -1,16 +1,17 @@
 //! `fdo.download` on the device: files that the owner sends, confined to one directory and streamed to disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use fdo_protocol::Error;
-use fdo_protocol::cbor::{self, ByteString};
-use fdo_protocol::service_info::decode_active;
+use fdo_protocol::service_info::ModuleMessage as _;
+use fdo_protocol::service_info::download::{MODULE, ToDevice, ToOwner};
 use sha2::{Digest as _, Sha384};
 
 use super::Answers;
+use crate::store::sync_directory;
 
 /// The module's state.
 pub struct Download {
@@ -21,6 +22,8 @@ pub struct Download {
     /// The current file is done or refused: further data is dropped until the next name.
     closed: bool,
     written: Vec<String>,
+    /// Makes the names in a directory durable.
+    sync: fn(&Path) -> io::Result<()>,
 }
 
 /// What the owner said of the file to come.
@@ -28,7 +31,7 @@ pub struct Download {
 struct Announced {
     name: Option<String>,
     length: Option<u64>,
-    sha384: Option<Vec<u8>>,
+    sha384: Option<[u8; 48]>,
 }
 
 struct Receiving {
@@ -48,7 +51,7 @@ impl Drop for Receiving {
 
 impl Download {
     /// The module's name.
-    pub const NAME: &'static str = "fdo.download";
+    pub const NAME: &'static str = MODULE;
 
     /// Files go below `directory`, each of at most `limit` bytes.
     pub fn new(directory: &Path, limit: u64) -> Self {
@@ -59,6 +62,7 @@ impl Download {
             receiving: None,
             closed: true,
             written: Vec::new(),
+            sync: sync_directory,
         }
     }
 
@@ -72,47 +76,42 @@ impl Download {
     /// # Errors
     /// [`Error::Malformed`] for a value of a wrong type. What goes wrong with a file is told by `done`.
     pub fn receive(&mut self, message: &str, item: &[u8], answers: &mut Answers) -> Result<(), Error> {
+        let Some(message) = ToDevice::decode(message, item)? else {
+            answers.ignored(message);
+            return Ok(());
+        };
         match message {
-            "active" => {
-                if decode_active(item)? {
-                    answers.say("active", &true);
-                }
-            }
-            "name" => {
+            ToDevice::Active(true) => answers.tell(&ToOwner::Active(true)),
+            ToDevice::Active(false) => {}
+            ToDevice::Name(name) => {
                 self.receiving = None;
-                self.announced = Announced { name: Some(cbor::decode(item)?), ..Announced::default() };
+                self.announced = Announced { name: Some(name), ..Announced::default() };
                 self.closed = false;
             }
-            "length" => self.announced.length = Some(cbor::decode(item)?),
-            "sha-384" => self.announced.sha384 = Some(cbor::decode::<ByteString>(item)?.0),
-            "data" => {
-                let data: ByteString = cbor::decode(item)?;
-                if self.closed {
-                    return Ok(());
+            ToDevice::Length(length) => self.announced.length = Some(length),
+            ToDevice::Sha384(digest) => self.announced.sha384 = Some(digest),
+            ToDevice::Data(_) if self.closed => {}
+            ToDevice::Data(data) => match self.take(&data) {
+                Ok(Some(length)) => {
+                    self.closed = true;
+                    answers.tell(&ToOwner::Done(Some(length)));
+                    self.written.extend(self.announced.name.take());
                 }
-                match self.take(&data) {
-                    Ok(Some(length)) => {
-                        self.closed = true;
-                        answers.say("done", &length);
-                        self.written.extend(self.announced.name.take());
-                    }
-                    Ok(None) => {}
-                    Err(reason) => {
-                        self.closed = true;
-                        self.receiving = None;
-                        let name = self.announced.name.as_deref().unwrap_or_default();
-                        answers.refuse(format!("download of {name:?}: {reason}"));
-                        answers.say("done", &-1_i64);
-                    }
+                Ok(None) => {}
+                Err(reason) => {
+                    self.closed = true;
+                    self.receiving = None;
+                    let name = self.announced.name.as_deref().unwrap_or_default();
+                    answers.refuse(format!("download of {name:?}: {reason}"));
+                    answers.tell(&ToOwner::Done(None));
                 }
-            }
-            _ => answers.ignored(message),
+            },
         }
         Ok(())
     }
 
     /// The length once the file is complete and in its place.
-    fn take(&mut self, data: &[u8]) -> Result<Option<i64>, String> {
+    fn take(&mut self, data: &[u8]) -> Result<Option<u64>, String> {
         let mut receiving = match self.receiving.take() {
             Some(receiving) => receiving,
             None => self.open()?,
@@ -137,15 +136,18 @@ impl Download {
         self.publish(receiving).map(Some)
     }
 
-    fn publish(&self, mut receiving: Receiving) -> Result<i64, String> {
+    /// The owner takes `done` for the end of it and never sends the file again: what it says must outlive a power cut.
+    fn publish(&self, mut receiving: Receiving) -> Result<u64, String> {
         let digest = std::mem::take(&mut receiving.hash).finalize();
-        if self.announced.sha384.as_deref().is_some_and(|expected| expected != digest.as_slice()) {
+        if self.announced.sha384.is_some_and(|expected| expected != digest.as_slice()) {
             return Err("its SHA-384 is not the announced one".to_owned());
         }
         receiving.file.sync_all().map_err(|error| error.to_string())?;
         check_target(&receiving.target)?;
         fs::rename(&receiving.temporary, &receiving.target).map_err(|error| error.to_string())?;
-        i64::try_from(receiving.length).map_err(|_| "too large".to_owned())
+        let parent = receiving.target.parent().unwrap_or(&self.directory);
+        (self.sync)(parent).map_err(|error| error.to_string())?;
+        Ok(receiving.length)
     }
 
     fn open(&self) -> Result<Receiving, String> {
@@ -153,7 +155,7 @@ impl Download {
         if self.announced.length.is_some_and(|length| length > self.limit) {
             return Err(format!("it is larger than {} bytes", self.limit));
         }
-        let (parent, file_name) = confine(&self.directory, name)?;
+        let (parent, file_name) = self.confine(name)?;
         let target = parent.join(&file_name);
         check_target(&target)?;
         let temporary = parent.join(format!(".fdo-{}.part", self.written.len()));
@@ -166,6 +168,49 @@ impl Download {
             .map_err(|error| error.to_string())?;
         Ok(Receiving { file, temporary, target, hash: Sha384::new(), length: 0 })
     }
+
+    /// The directory and the name of a file that the owner asks for; never outside ours, never through a link.
+    fn confine(&self, name: &str) -> Result<(PathBuf, String), String> {
+        if name.is_empty() || name.chars().any(char::is_control) || name.contains('\\') {
+            return Err("not a usable file name".to_owned());
+        }
+        let mut parts = Vec::new();
+        for component in Path::new(name).components() {
+            match component {
+                Component::Normal(part) => parts.push(part.to_str().ok_or("not a usable file name")?),
+                Component::CurDir => {}
+                Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
+                    return Err("it is outside the directory for downloads".to_owned());
+                }
+            }
+        }
+        let file_name = parts.pop().filter(|_| !name.ends_with('/')).ok_or("not a usable file name")?;
+        if file_name.starts_with(".fdo-") {
+            return Err("the name is reserved".to_owned());
+        }
+        self.create(&self.directory).map_err(|error| error.to_string())?;
+        let mut parent = self.directory.clone();
+        for part in parts {
+            parent.push(part);
+            match fs::symlink_metadata(&parent) {
+                Ok(found) if found.is_dir() => {}
+                Ok(_) => return Err("its directory is a link or a file".to_owned()),
+                Err(_) => self.create(&parent).map_err(|error| error.to_string())?,
+            }
+        }
+        Ok((parent, file_name.to_owned()))
+    }
+
+    /// A directory whose name is durable, with those above it.
+    fn create(&self, path: &Path) -> io::Result<()> {
+        let named = |path: &&Path| !path.as_os_str().is_empty();
+        let missing: Vec<&Path> = path.ancestors().filter(named).take_while(|path| !path.is_dir()).collect();
+        for path in missing.into_iter().rev() {
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            (self.sync)(path.parent().filter(named).unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
+    }
 }
 
 /// A rename would replace a link and not follow it, but whoever put it there meant something else.
@@ -175,39 +220,6 @@ fn check_target(target: &Path) -> Result<(), String> {
         Ok(_) => Err("something that is no file stands in its place".to_owned()),
         Err(_) => Ok(()),
     }
-}
-
-/// The directory and the name of a file that the owner asks for; never outside `directory`, never through a link.
-fn confine(directory: &Path, name: &str) -> Result<(PathBuf, String), String> {
-    if name.is_empty() || name.len() > 1024 || name.chars().any(char::is_control) || name.contains('\\') {
-        return Err("not a usable file name".to_owned());
-    }
-    let mut parts = Vec::new();
-    for component in Path::new(name).components() {
-        match component {
-            Component::Normal(part) => parts.push(part.to_str().ok_or("not a usable file name")?),
-            Component::CurDir => {}
-            Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
-                return Err("it is outside the directory for downloads".to_owned());
-            }
-        }
-    }
-    let file_name = parts.pop().filter(|_| !name.ends_with('/')).ok_or("not a usable file name")?;
-    if file_name.starts_with(".fdo-") {
-        return Err("the name is reserved".to_owned());
-    }
-    let create = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-    create(directory).map_err(|error| error.to_string())?;
-    let mut parent = directory.to_path_buf();
-    for part in parts {
-        parent.push(part);
-        match fs::symlink_metadata(&parent) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err("its directory is a link or a file".to_owned()),
-            Err(_) => create(&parent).map_err(|error| error.to_string())?,
-        }
-    }
-    Ok((parent, file_name.to_owned()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use fdo_protocol::Error;
 use fdo_protocol::cbor::Encode;
 use fdo_protocol::crypto::KeyType;
-use fdo_protocol::service_info::{ServiceInfoKv, decode_active};
+use fdo_protocol::service_info::{MAX_KEY_LENGTH, ModuleMessage, ServiceInfoKv, decode_active, max_value_length};
 use rand_core::CryptoRng;
 
 pub use command::CommandSettings;
@@ -26,8 +26,10 @@ use wifi::Wifi;
 
 /// More unknown modules than this are not answered one by one.
 const MAX_UNKNOWN: usize = 64;
-/// More refusals than this are counted, not told.
+/// More refusals than this are neither kept nor logged one by one.
 const MAX_REFUSED: usize = 32;
+/// A refusal repeats what the owner said: no more of it than this many characters is kept.
+const MAX_NOTE: usize = 200;
 
 /// Which modules this device offers, and how.
 #[derive(Debug, Clone)]
@@ -77,6 +79,10 @@ impl Answers {
         self.pairs.push(ServiceInfoKv::new(self.module, message, value));
     }
 
+    fn tell<T: ModuleMessage>(&mut self, message: &T) {
+        self.pairs.push(message.to_kv());
+    }
+
     fn say_item(&mut self, message: &str, item: Vec<u8>) {
         self.pairs.push(ServiceInfoKv::from_item(format!("{}:{message}", self.module), item));
     }
@@ -116,14 +122,17 @@ pub struct Outcome {
 /// The modules during one TO2.
 pub struct Modules {
     list: Vec<Module>,
+    /// The size of the messages that the owner takes.
+    size: usize,
     unknown: BTreeSet<String>,
     outgoing: Vec<ServiceInfoKv>,
     refused: Vec<String>,
 }
 
 impl Modules {
-    /// The modules of a device with this serial number, whose attestation key is of this type.
-    pub fn new(settings: &ModuleSettings, key_type: KeyType, serial: &str) -> Self {
+    /// The modules of a device with this serial number, whose attestation key is of this type, for an owner that takes
+    /// messages of `size` bytes.
+    pub fn new(settings: &ModuleSettings, key_type: KeyType, serial: &str, size: usize) -> Self {
         let list = [
             Wifi::new(&settings.wifi).map(Module::Wifi),
             settings.enrolment.then(|| Module::Csr(Csr::new(key_type, serial))),
@@ -131,10 +140,11 @@ impl Modules {
                 .download
                 .as_ref()
                 .map(|(path, limit)| Module::Download(Box::new(Download::new(path, *limit)))),
-            settings.command.clone().map(|settings| Module::Command(Command::new(settings))),
+            settings.command.clone().map(|settings| Module::Command(Command::for_owner(settings, size))),
         ];
         Self {
             list: list.into_iter().flatten().collect(),
+            size,
             unknown: BTreeSet::new(),
             outgoing: Vec::new(),
             refused: Vec::new(),
@@ -176,8 +186,13 @@ impl Modules {
         let shown: String = name.escape_debug().take(64).collect();
         self.note(format!("module {shown} is not offered by this device"));
         // Answering a deactivation would only repeat it.
-        if kv.message() != "active" || decode_active(&kv.value) != Ok(false) {
-            self.outgoing.push(ServiceInfoKv::new(name, "active", &false));
+        if kv.message() == "active" && decode_active(&kv.value) == Ok(false) {
+            return;
+        }
+        let answer = ServiceInfoKv::new(name, "active", &false);
+        // A name may be so long that nothing fits beside it.
+        if answer.key.len() <= MAX_KEY_LENGTH && max_value_length(&answer.key, self.size) >= answer.value.len() {
+            self.outgoing.push(answer);
         }
     }
 
@@ -227,10 +242,17 @@ impl Modules {
     }
 
     fn note(&mut self, what: String) {
-        tracing::warn!(what, "the owner asked for something that this device does not do");
-        if self.refused.len() < MAX_REFUSED {
-            self.refused.push(what);
+        if self.refused.len() >= MAX_REFUSED {
+            tracing::debug!("one more refusal");
+            return;
         }
+        let mut what = what;
+        if let Some((end, _)) = what.char_indices().nth(MAX_NOTE) {
+            what.truncate(end);
+            what.push('…');
+        }
+        tracing::warn!(what, "the owner asked for something that this device does not do");
+        self.refused.push(what);
     }
 }
 

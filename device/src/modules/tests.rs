@@ -20,9 +20,9 @@ fn settings(command: bool) -> ModuleSettings {
 
 #[tokio::test]
 async fn an_unknown_module_is_declined_once_and_unknown_messages_are_ignored() {
-    let mut modules = Modules::new(&settings(false), KeyType::P256, "SN");
+    let mut modules = Modules::new(&settings(false), KeyType::P256, "SN", 1300);
     assert_eq!(modules.names(), ["fdo.wifi", "fdo.csr", "fdo.download"]);
-    assert!(Modules::new(&settings(true), KeyType::P256, "SN").names().contains(&"fdo.command"));
+    assert!(Modules::new(&settings(true), KeyType::P256, "SN", 1300).names().contains(&"fdo.command"));
     let mut rng = Random::seeded(1).rng();
     for message in ["active", "command", "execute", "active"] {
         modules.receive(&ServiceInfoKv::new("fdo.command", message, &true), &mut rng).await.unwrap();
@@ -45,7 +45,7 @@ async fn an_unknown_module_is_declined_once_and_unknown_messages_are_ignored() {
 
 #[tokio::test]
 async fn a_request_for_a_certificate_is_for_a_key_of_its_own() {
-    let mut modules = Modules::new(&settings(false), KeyType::P384, "SN-1");
+    let mut modules = Modules::new(&settings(false), KeyType::P384, "SN-1", 1300);
     let mut rng = Random::seeded(1).rng();
     modules.receive(&ServiceInfoKv::new("fdo.csr", "active", &true), &mut rng).await.unwrap();
     modules.receive(&ServiceInfoKv::new("fdo.csr", "active", &true), &mut rng).await.unwrap();
@@ -59,4 +59,32 @@ async fn a_request_for_a_certificate_is_for_a_key_of_its_own() {
     assert_eq!(csr.requested_subject(), "serialNumber=SN-1");
     let outcome = modules.finish(0, "SN-1", "/state", false).unwrap();
     assert!(matches!(outcome.ldevid, Some(Err(why)) if why.contains("did not answer")));
+}
+
+#[tokio::test]
+async fn a_module_with_a_long_name_gets_no_answer_that_does_not_fit() {
+    let mut rng = Random::seeded(1).rng();
+    for (size, longest) in [(256, 236), (1300, 248), (65_535, 248)] {
+        for (length, answers) in [(longest, 1), (longest + 1, 0)] {
+            let mut modules = Modules::new(&settings(false), KeyType::P256, "SN", size);
+            let key = format!("{}:x", "m".repeat(length));
+            modules.receive(&ServiceInfoKv::from_item(key, vec![0xf5]), &mut rng).await.unwrap();
+            let said = modules.take_outgoing();
+            assert_eq!(said.len(), answers, "{size}, {length}");
+            assert_eq!(modules.finish(0, "SN", "/state", false).unwrap().refused.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_refusal_is_short() {
+    let mut modules = Modules::new(&settings(false), KeyType::P256, "SN", 1300);
+    let mut rng = Random::seeded(1).rng();
+    let name = format!("../{}", "\u{1}".repeat(1000));
+    for (message, item) in [("name", encode(name.as_str())), ("data", encode("x"))] {
+        let kv = ServiceInfoKv::from_item(format!("fdo.download:{message}"), item);
+        modules.receive(&kv, &mut rng).await.unwrap();
+    }
+    let refused = modules.finish(0, "SN", "/state", false).unwrap().refused;
+    assert!(refused[0].starts_with("download of") && refused[0].chars().count() <= MAX_NOTE + 1, "{refused:?}");
 }

@@ -72,8 +72,9 @@ impl<T: Transport> Agent<T> {
         let (mut service_info, size) = state.ready(&reply)?;
 
         let status = self.store.status();
-        let modules = Modules::new(&self.settings.modules, key_type, &status.serial);
-        let modules = self.talk(run, &mut service_info, negotiated_size(size), modules, &status).await?;
+        let size = negotiated_size(size);
+        let modules = Modules::new(&self.settings.modules, key_type, &status.serial, size);
+        let modules = self.talk(run, &mut service_info, size, modules, &status).await?;
         let outcome = self.outcome(modules, &status)?;
 
         let (request, next_credential, state) = service_info.done(&mut rng)?;
@@ -109,7 +110,7 @@ impl<T: Transport> Agent<T> {
             turn.receive(&message)?;
             let (is_more, list) = (message.is_more, message.service_info);
             for kv in list.0 {
-                tracing::debug!(?kv, "service info");
+                tracing::debug!(key = kv.key, bytes = kv.value.len(), "service info");
                 if let Some(whole) = assembler.accept(kv)? {
                     self.tell_progress(&format!("the owner speaks to {}", whole.module().escape_debug()));
                     modules.receive(&whole, &mut rng).await?;
@@ -117,9 +118,7 @@ impl<T: Transport> Agent<T> {
             }
             if !is_more {
                 modules.turn_ends();
-                for kv in modules.take_outgoing() {
-                    outbox.push(kv)?;
-                }
+                modules.take_outgoing().into_iter().for_each(|kv| outbox.push_split(kv));
             }
         }
         if !assembler.is_idle() {
@@ -137,7 +136,7 @@ impl<T: Transport> Agent<T> {
 
     fn outcome(&self, modules: Modules, status: &Status) -> Result<Outcome, RunError> {
         let state = self.store.directory().path().map(|path| path.display().to_string()).unwrap_or_default();
-        Ok(modules.finish(self.clock.now(), &status.serial, &state, status.ldevid.is_some())?)
+        Ok(modules.finish(self.clock.now(), &status.serial, &state, self.store.has_ldevid())?)
     }
 
     fn pending(

@@ -238,7 +238,11 @@ fn replace_on_disk(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_directory(parent)
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

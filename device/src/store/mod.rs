@@ -16,6 +16,7 @@ use fdo_protocol::{DeviceCredential, Hash, HashType};
 use zeroize::Zeroizing;
 
 pub use directory::Directory;
+pub(crate) use directory::sync_directory;
 pub use draft::{Draft, DraftPurpose};
 pub use error::StoreError;
 pub use pending::{NamedFile, Pending};
@@ -24,6 +25,7 @@ pub use status::{LdevidStatus, Status};
 const IDENTITY: &str = "identity";
 const KEY: &str = "identity/device-key.pem";
 const CREDENTIAL: &str = "identity/credential.cbor";
+const SERIAL: &str = "identity/serial.txt";
 const PENDING: &str = "identity/pending.cbor";
 const DRAFT: &str = "draft";
 const STATUS: &str = "status.json";
@@ -125,6 +127,7 @@ impl Store {
         let generation = format!("{IDENTITY}-{}", fingerprint(key.verifying_key().spki_der()));
         self.write(&format!("{generation}/device-key.pem"), pem.as_bytes())?;
         self.write_value(&format!("{generation}/credential.cbor"), credential)?;
+        self.write(&format!("{generation}/serial.txt"), status.serial.as_bytes())?;
         // The identity counts from here.
         self.state.point(IDENTITY, &generation).map_err(StoreError::file(IDENTITY))?;
         self.forget_earlier(status)
@@ -174,8 +177,11 @@ impl Store {
             let tried = wifi.replace(&probe, b"").and_then(|()| wifi.remove(&probe));
             tried.map_err(StoreError::file("the directory of Wi-Fi networks"))?;
         }
-        if self.credential()?.guid != used.guid {
-            self.write_value(CREDENTIAL, used)?;
+        // Not by the GUID alone: an owner may keep it, and the secret is another all the same.
+        let fallback = Zeroizing::new(cbor::encode(&self.credential()?));
+        let used = Zeroizing::new(cbor::encode(used));
+        if fallback != used {
+            self.write(CREDENTIAL, &used)?;
         }
         self.write_value(PENDING, pending)
     }
@@ -243,10 +249,26 @@ impl Store {
         Ok(())
     }
 
-    /// The status; an empty one where there is none or it does not read, since nothing relies on it.
+    /// The status. Where there is none or it does not read, serial number and model are those of the identity, and
+    /// nothing relies on the rest.
     pub fn status(&self) -> Status {
         let content = self.state.read(STATUS).ok().flatten();
-        content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+        let mut status: Status =
+            content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default();
+        if let Ok(Some(serial)) = self.state.read(SERIAL) {
+            status.serial = String::from_utf8_lossy(&serial).into_owned();
+        }
+        if status.model.is_empty()
+            && let Ok(credential) = self.credential()
+        {
+            status.model = credential.device_info;
+        }
+        status
+    }
+
+    /// Whether an owner has given this device a certificate.
+    pub fn has_ldevid(&self) -> bool {
+        self.state.pointed(LDEVID).is_some()
     }
 
     /// Writes the status.

@@ -1,4 +1,5 @@
-//! What `fdo-device status` tells: facts for people and scripts, none of them secret and none of them relied on.
+//! What `fdo-device status` tells: facts for people and scripts, none of them secret. What the agent itself relies on,
+//! the serial number, is kept with the identity.
 
 use serde::{Deserialize, Serialize};
 

@@ -125,6 +125,38 @@ fn a_crash_while_an_onboarding_takes_effect_never_mixes_two() {
     panic!("it never ended");
 }
 
+/// An owner may keep the GUID when it gives a new credential: what it has proven itself with must survive all the same.
+#[test]
+fn the_credential_that_an_owner_has_proven_itself_with_is_kept_under_the_same_guid() {
+    let same_guid = |number| DeviceCredential { guid: credential(1).guid, ..credential(number) };
+    let staged = |number| Pending { credential: Some(same_guid(number)), ..pending(number) };
+    let state = Directory::in_memory();
+    let store = Store::open(state.clone(), None).unwrap();
+    store.initialise(&key(), &credential(1), &Status::default()).unwrap();
+    // 71 was lost, and the next TO2 ran with the credential that waited.
+    store.stage(&credential(1), &staged(2)).unwrap();
+    store.stage(&same_guid(2), &staged(3)).unwrap();
+    let store = Store::open(state, None).unwrap();
+    assert_eq!(store.credential().unwrap().hmac_secret, credential(2).hmac_secret);
+    let waiting = store.pending().unwrap().unwrap().credential.unwrap();
+    assert_eq!(waiting.hmac_secret, credential(3).hmac_secret);
+}
+
+#[test]
+fn serial_number_and_model_outlive_the_status() {
+    for content in [None, Some(b"cut".as_slice()), Some(b"{}")] {
+        let state = Directory::in_memory();
+        let store = Store::open(state.clone(), None).unwrap();
+        let status = Status { serial: "FL-1".into(), model: "model".into(), ..Status::default() };
+        store.initialise(&key(), &credential(1), &status).unwrap();
+        state.remove("status.json").unwrap();
+        if let Some(content) = content {
+            state.replace("status.json", content).unwrap();
+        }
+        assert_eq!(store.status(), status);
+    }
+}
+
 fn draft(number: u8, serial: &str) -> Draft {
     let key = SigningKey::generate(KeyType::P256, &mut Random::seeded(number.into()).rng()).unwrap();
     let manufacturer = "http://manufacturer.example:8038".to_owned();

@@ -9,7 +9,7 @@ use fdo_protocol::di::manufacturer::{Credentials, ExpectSetHmac, app_start, set_
 use fdo_protocol::messages::to0::To1dBlob;
 use fdo_protocol::messages::{ErrorMessage, Outbound};
 use fdo_protocol::rendezvous_info::{Directive, RvProtocol, RvTo2AddrEntry, Scheme};
-use fdo_protocol::service_info::{Floor, OwnerTurn, ServiceInfo, ServiceInfoKv, TurnLimits};
+use fdo_protocol::service_info::{Assembler, Floor, OwnerTurn, ServiceInfo, ServiceInfoKv, TurnLimits};
 use fdo_protocol::to1::rendezvous::ExpectProveToRv;
 use fdo_protocol::to2::owner::{self, AfterServiceInfo, OwnerSettings, Session};
 use fdo_protocol::voucher::{VerifiedVoucher, VerifyPolicy};
@@ -29,6 +29,9 @@ pub enum Fate {
 
 pub type Forgery = Box<dyn FnMut(&mut Services, Vec<u8>) -> Vec<u8> + Send>;
 
+/// How DER becomes an item.
+pub type Writing = fn(&[u8]) -> Vec<u8>;
+
 pub struct Services {
     pub rng: ChaCha20Rng,
     pub manufacturer: SigningKey,
@@ -39,14 +42,23 @@ pub struct Services {
     /// Every voucher that the owner would answer to.
     pub vouchers: Vec<VerifiedVoucher>,
     pub reuse: bool,
+    /// Whether a new credential keeps the GUID; its rendezvous is another port then, lest it be no new one.
+    pub keeps_guid: bool,
+    /// The size of messages that the owner announces.
+    pub size: Option<u16>,
     /// What the owner says, a list a turn; it is done after the last.
     pub script: VecDeque<Vec<ServiceInfoKv>>,
     pub turns: VecDeque<Vec<ServiceInfoKv>>,
     /// Whether it answers requests for certificates.
     pub issues: bool,
+    /// How the owner writes DER in an answer.
+    pub est: Writing,
     pub session: Option<Session>,
     turn: OwnerTurn,
-    /// What the device said in service info, in the last TO2.
+    assembler: Assembler,
+    /// The longest list of service info in one message of the device, in bytes.
+    pub longest: usize,
+    /// What the device said in service info, in the last TO2, each value whole.
     pub said: Vec<ServiceInfoKv>,
     pub received: Vec<(u8, String)>,
     pub errors: Vec<ErrorMessage>,
@@ -75,11 +87,16 @@ impl Services {
             rv_info: RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "rv.example", 8041)]),
             vouchers: Vec::new(),
             reuse: false,
+            keeps_guid: false,
+            size: None,
             script: VecDeque::new(),
             turns: VecDeque::new(),
             issues: true,
+            est: |der| cbor::encode(fdo_pki::encode_base64(der).as_str()),
             session: None,
             turn: OwnerTurn::new(TurnLimits::default()),
+            assembler: Assembler::default(),
+            longest: 0,
             said: Vec::new(),
             received: Vec::new(),
             errors: Vec::new(),
@@ -134,7 +151,11 @@ impl Services {
             }
             60 => {
                 let hello = owner::hello_device(body)?;
-                let settings = OwnerSettings { reuse: self.reuse, ..OwnerSettings::default() };
+                let settings = OwnerSettings {
+                    reuse: self.reuse,
+                    max_service_info_size: self.size,
+                    ..OwnerSettings::default()
+                };
                 let voucher = self.find(hello.guid)?.clone();
                 let (reply, state) = owner::begin(&hello, &voucher, &self.owner, &settings, &mut self.rng)?;
                 self.session = Some(Session::ExpectEntryOrProof(state));
@@ -181,25 +202,35 @@ impl Services {
                 (reply, Session::ExpectEntryOrProof(state))
             }
             (Some(Session::ExpectEntryOrProof(state)), 64) => {
-                let guid = Guid::random(&mut self.rng);
+                let fresh = Guid::random(&mut self.rng);
+                let guid = if self.keeps_guid { self.vouchers[0].guid() } else { fresh };
+                if self.keeps_guid {
+                    let port = u16::try_from(self.received.len()).unwrap();
+                    self.rv_info = RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "rv.example", port)]);
+                }
                 let (reply, state) = state.prove_device(body, &self.owner, &self.rv_info, guid, &mut self.rng)?;
                 (reply, Session::ExpectReady(state))
             }
             (Some(Session::ExpectReady(state)), 66) => {
                 let (reply, state, _) = state.ready(body, &mut self.rng)?;
-                self.turn = OwnerTurn::new(TurnLimits::default());
+                (self.turn, self.assembler) = (OwnerTurn::new(TurnLimits::default()), Assembler::default());
                 (self.turns, self.said) = (self.script.clone(), Vec::new());
                 (reply, Session::ExpectServiceInfo(state))
             }
             (Some(Session::ExpectServiceInfo(mut state)), 68) => {
                 let message = state.device_service_info(body)?;
                 self.turn.receive(&message)?;
-                let answers = self.issued(&message.service_info.0);
-                self.said.extend(message.service_info.0);
+                self.longest = self.longest.max(cbor::encode(&message.service_info).len());
+                let mut said = Vec::new();
+                for kv in message.service_info.0 {
+                    said.extend(self.assembler.accept(kv)?);
+                }
+                // Answers come before what the owner wants to say itself.
+                let answers = Some(self.issued(&said)).filter(|answers| !answers.is_empty());
+                answers.into_iter().for_each(|answers| self.turns.push_front(answers));
+                self.said.extend(said);
                 let message = if !self.turn.may_speak() {
                     self.turn.reply(ServiceInfo::empty(), Floor::Yield)?
-                } else if !answers.is_empty() {
-                    self.turn.reply(ServiceInfo(answers), Floor::Yield)?
                 } else if let Some(list) = self.turns.pop_front() {
                     self.turn.reply(ServiceInfo(list), Floor::Yield)?
                 } else {
@@ -237,15 +268,15 @@ impl Services {
         let mut answers = Vec::new();
         for kv in said.iter().filter(|kv| self.issues && kv.module() == "fdo.csr") {
             if kv.message() == "cacerts-req" {
-                let text = fdo_pki::pkcs7::encode_certs_only(&[self.owner_ca.certificate()]).unwrap();
-                answers.push(ServiceInfoKv::new("fdo.csr", "cacerts-res", &text));
+                let der = fdo_pki::pkcs7::build_certs_only(&[self.owner_ca.certificate()]).unwrap();
+                answers.push(ServiceInfoKv::from_item("fdo.csr:cacerts-res".into(), (self.est)(&der)));
             }
             if kv.message() == "simpleenroll-req" {
                 let csr: String = cbor::decode(&kv.value).unwrap();
                 let guid = self.session.as_ref().and_then(Session::next_guid);
                 let der =
                     self.owner_ca.ldevid(csr.as_bytes(), guid.unwrap_or(Guid::from_bytes([1; 16])), &mut self.rng);
-                answers.push(ServiceInfoKv::new("fdo.csr", "simpleenroll-res", &fdo_pki::encode_base64(&der)));
+                answers.push(ServiceInfoKv::from_item("fdo.csr:simpleenroll-res".into(), (self.est)(&der)));
             }
         }
         answers

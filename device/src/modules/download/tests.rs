@@ -1,9 +1,10 @@
 //! Files stay where they belong, whole or not at all.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use fdo_protocol::cbor::encode;
+use fdo_protocol::cbor::{self, ByteString, encode};
 
 use super::*;
 
@@ -28,6 +29,53 @@ fn whole(name: &str, content: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("sha-384", encode(&ByteString(Sha384::digest(content).to_vec()))),
         data(content),
     ]
+}
+
+thread_local! {
+    static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+fn remember(directory: &Path) -> io::Result<()> {
+    SYNCED.with_borrow_mut(|synced| synced.push(directory.to_path_buf()));
+    sync_directory(directory)
+}
+
+#[test]
+fn the_names_on_the_way_to_a_file_are_durable_before_it_is_done() {
+    let base = tempfile::tempdir().unwrap();
+    let files = base.path().join("files");
+    let mut module = Download::new(&files, 1000);
+    module.sync = remember;
+    assert_eq!(send(&mut module, &whole("a/b/app.conf", b"hello")).0, [5]);
+    let made = [base.path().to_path_buf(), files.clone(), files.join("a"), files.join("a/b")];
+    assert_eq!(SYNCED.take(), made);
+    assert_eq!(send(&mut module, &whole("a/c", b"hello")).0, [5]);
+    assert_eq!(SYNCED.take(), [files.join("a")]);
+
+    module.sync = |_| Err(io::Error::other("the disk is gone"));
+    let (done, refused) = send(&mut module, &whole("d", b"hello"));
+    assert_eq!(done, [-1]);
+    assert!(refused[0].contains("the disk is gone"), "{refused:?}");
+    assert!(!module.written().contains(&"d".to_owned()));
+}
+
+#[test]
+fn the_limits_of_the_protocol_hold() {
+    let base = tempfile::tempdir().unwrap();
+    let mut module = Download::new(base.path(), 1000);
+    let mut answers = Answers::new(Download::NAME);
+    for (message, item) in [
+        ("name", encode(&"n".repeat(1025))),
+        ("sha-384", encode(&ByteString(vec![0; 32]))),
+        ("data", encode(&ByteString(vec![0; 65_536]))),
+    ] {
+        assert!(matches!(module.receive(message, &item, &mut answers), Err(Error::Malformed(_))), "{message}");
+    }
+    // Text for bytes, as some owners write it.
+    assert_eq!(
+        send(&mut module, &[("name", encode("t")), ("length", encode(&2_u64)), ("data", encode("ab"))]).0,
+        [2]
+    );
 }
 
 /// Every file below a directory.
