@@ -128,7 +128,7 @@ pub enum ClaimCommand {
 #[derive(Subcommand)]
 pub enum TokenCommand {
     /// Make a token; it is shown once.
-    Add {
+    Create {
         name: String,
         /// admin, operator or read-only.
         #[arg(long, default_value = "operator")]
@@ -260,7 +260,7 @@ async fn allocate(api: &ApiClient, out: Output, args: AllocateArgs) -> Result<()
 
 async fn token(api: &ApiClient, out: Output, command: TokenCommand) -> Result<()> {
     match command {
-        TokenCommand::Add { name, role } => {
+        TokenCommand::Create { name, role } => {
             show(out, &api.post("/api/v1/tokens", &json!({ "name": name, "role": role })).await?)
         }
         TokenCommand::List => list(api, out, "/api/v1/tokens", &TOKEN).await,

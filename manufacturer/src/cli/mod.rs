@@ -68,7 +68,7 @@ pub enum Command {
     /// Claims of all buyers: list.
     #[command(subcommand)]
     Claim(commands::ClaimCommand),
-    /// Operator tokens: add, list, delete.
+    /// Operator tokens: create, list, delete.
     #[command(subcommand)]
     Token(TokenCommand),
     /// By what buyers know this manufacturer: fingerprint and claims URL.
