@@ -1,5 +1,6 @@
 //! More owners and manufacturers beside those of a world: strangers of their own, or replicas on the same database.
 
+use fdo_owner::config::Config;
 use fdo_service::cli::ApiClient;
 use fdo_service::host::config::Listen;
 use fdo_service::host::random::Random;
@@ -19,9 +20,13 @@ pub struct OtherOwner {
 
 /// Starts another owner on a data directory below the world's: the world's own `owner` makes it a replica.
 pub async fn owner(world: &World, folder: &str, seed: u64) -> OtherOwner {
+    owner_with(world, world.owner_config.clone(), folder, seed).await
+}
+
+/// The same with these settings; it listens elsewhere.
+pub async fn owner_with(world: &World, settings: Config, folder: &str, seed: u64) -> OtherOwner {
     let data_dir = world.directory.path().join(folder);
-    let config =
-        fdo_owner::config::Config { listen: anywhere(), operators: anywhere(), ..world.owner_config.clone() };
+    let config = Config { listen: anywhere(), operators: anywhere(), ..settings };
     let random = Random::seeded(seed);
     let running = fdo_owner::app::start(&config, &data_dir, world.clock.clone(), random).await.unwrap();
     let token = std::fs::read_to_string(data_dir.join("operator-token")).unwrap();

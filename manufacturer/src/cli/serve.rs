@@ -119,13 +119,13 @@ struct BoundFlags {
     /// At once, from one address [default: 2000].
     #[arg(long, value_name = "NUMBER")]
     limits_source_burst: Option<u32>,
-    /// Proofs of one buyer's key a second, 0 for any number [default: 1].
+    /// Of no effect here: no first message of this service names a GUID [default: 1].
     #[arg(long, value_name = "NUMBER")]
     limits_guid_per_second: Option<u32>,
-    /// At once, of one key [default: 60].
+    /// Of no effect here either [default: 60].
     #[arg(long, value_name = "NUMBER")]
     limits_guid_burst: Option<u32>,
-    /// Addresses and keys that are counted [default: 65536].
+    /// Addresses that are counted [default: 65536].
     #[arg(long, value_name = "NUMBER")]
     limits_table: Option<usize>,
 }

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 
 use super::shutdown;
+use crate::operators::require::known_operators_only;
 use crate::problem;
 
 /// A client has this long to send a request's head; the endpoint limits the body's time itself.
@@ -114,7 +115,12 @@ impl Listener {
         Ok(match self.kind {
             Kind::Device => serve!(move || App::new().configure(|cfg| configure(cfg))),
             Kind::Operator => {
-                serve!(move || App::new().wrap(from_fn(problem::in_every_error)).configure(|cfg| configure(cfg)))
+                serve!(move || {
+                    App::new()
+                        .wrap(from_fn(known_operators_only))
+                        .wrap(from_fn(problem::in_every_error))
+                        .configure(|cfg| configure(cfg))
+                })
             }
         })
     }

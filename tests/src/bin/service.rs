@@ -1,8 +1,10 @@
-//! One of the three services as a process of its own, for tests that kill it: `service NAME SETTINGS.json DATA_DIR`.
+//! One of the three services as a process of its own, for tests: `service NAME SETTINGS.json DATA_DIR` runs it, and
+//! `service cli NAME ARGUMENTS..` is its command line.
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use clap::Parser;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::config::load;
 use fdo_service::host::random::Random;
@@ -12,6 +14,11 @@ use serde_json::Value;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, name, rest @ ..] = arguments.as_slice()
+        && first == "cli"
+    {
+        return command_line(name, rest).await;
+    }
     let [name, settings, data_dir] = arguments.as_slice() else {
         bail!("say: service NAME SETTINGS.json DATA_DIR")
     };
@@ -35,4 +42,14 @@ async fn main() -> anyhow::Result<()> {
         other => bail!("there is no service {other}"),
     }
     Ok(())
+}
+
+async fn command_line(name: &str, rest: &[String]) -> anyhow::Result<()> {
+    let line = std::iter::once(format!("fdo-{name}")).chain(rest.iter().cloned());
+    match name {
+        "manufacturer" => fdo_manufacturer::cli::run(fdo_manufacturer::cli::Cli::parse_from(line)).await,
+        "rendezvous" => Ok(fdo_rendezvous::cli::run(fdo_rendezvous::cli::Cli::parse_from(line)).await?),
+        "owner" => Ok(fdo_owner::cli::run(fdo_owner::cli::Cli::parse_from(line)).await?),
+        other => bail!("there is no service {other}"),
+    }
 }
