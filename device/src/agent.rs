@@ -13,8 +13,12 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::modules::ModuleSettings;
 use crate::random::Random;
-use crate::store::{Store, StoreError};
+use crate::store::{Lock, Store, StoreError};
 use crate::transport::{Channel, Transport, TransportError};
+
+/// How often, and at which distance, an agent asks for a state that another has at the moment.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a device decides for itself.
 #[derive(Debug, Clone)]
@@ -91,6 +95,17 @@ impl<T: Transport> Agent<T> {
         if let Some(progress) = &self.progress {
             progress(step);
         }
+    }
+
+    /// The state for this agent alone. Somebody who only looks has it for a moment, and is waited for.
+    pub(crate) async fn work_alone(&self) -> Result<Lock, StoreError> {
+        for _ in 1..LOCK_TRIES {
+            match self.store.lock() {
+                Err(StoreError::Busy) => tokio::time::sleep(LOCK_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+        self.store.lock()
     }
 
     pub(crate) fn open(&self, base: &BaseUrl, trust: &ServerTrust) -> Result<Run<T::Channel>, RunError> {

@@ -59,6 +59,7 @@ impl<T: Transport> Agent<T> {
     /// # Errors
     /// [`BirthError`]; then the identity is as it was, and the next try goes on with the same key.
     pub async fn init(&self, birth: &Birth) -> Result<Guid, BirthError> {
+        let _alone = self.work_alone().await?;
         if self.store.is_initialised()? && !birth.force {
             return Err(StoreError::AlreadyInitialised.into());
         }

@@ -6,6 +6,7 @@ mod world;
 use std::time::Duration;
 
 use fdo_device::config::Config;
+use fdo_device::store::{Directory, StoreError};
 use fdo_device::{Attempts, BirthError, OnboardError, Onboarded, Policy};
 use fdo_protocol::cbor::{self, ByteString, Writer};
 use fdo_protocol::crypto::{KeyType, SigningKey};
@@ -323,6 +324,29 @@ async fn a_lost_status_costs_no_onboarding() {
     let told = cbor::decode::<String>(&told.value)
         .or_else(|_| cbor::decode::<ByteString>(&told.value).map(|bytes| String::from_utf8(bytes.0).unwrap()));
     assert_eq!(told.unwrap(), SERIAL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_agents_do_not_work_on_one_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = World::new(KeyType::P256);
+    world.state = Directory::on_disk(directory.path()).unwrap();
+    world.agent().init(&world.birth()).await.unwrap();
+    let first = world.store();
+    let lock = first.lock().unwrap();
+    world.services().received.clear();
+    let refused = world.power_on().await;
+    assert!(matches!(refused, Err(OnboardError::Store(StoreError::Busy))), "{refused:?}");
+    let mut birth = world.birth();
+    birth.force = true;
+    assert!(matches!(world.agent().init(&birth).await, Err(BirthError::Store(StoreError::Busy))));
+    assert!(world.services().received.is_empty());
+    // Who only looks is soon gone, and is waited for.
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(lock);
+    });
+    now(world.power_on().await);
 }
 
 #[tokio::test]

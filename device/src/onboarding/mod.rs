@@ -105,6 +105,7 @@ impl<T: Transport> Agent<T> {
     /// # Errors
     /// [`OnboardError`]; then the credential is as it was.
     pub async fn onboard(&self, policy: Policy) -> Result<Onboarded, OnboardError> {
+        let _alone = self.work_alone().await?;
         let mut pass = 0_u32;
         loop {
             let credential = self.store.credential()?;

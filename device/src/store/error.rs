@@ -24,6 +24,9 @@ pub enum StoreError {
     /// There is no key to keep.
     #[error("no key could be made: {0}")]
     Key(fdo_protocol::Error),
+    /// Another agent is at work on it.
+    #[error("another fdo-device is at work on this state directory: wait until it has ended, or stop it")]
+    Busy,
     /// There is no credential yet.
     #[error("this device has no credential yet: run `fdo-device init` first")]
     NotInitialised,

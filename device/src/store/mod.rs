@@ -7,6 +7,7 @@
 mod directory;
 mod draft;
 mod error;
+mod lock;
 mod pending;
 mod status;
 
@@ -19,6 +20,7 @@ pub use directory::Directory;
 pub(crate) use directory::sync_directory;
 pub use draft::{Draft, DraftPurpose};
 pub use error::StoreError;
+pub use lock::Lock;
 pub use pending::{NamedFile, Pending};
 pub use status::{LdevidStatus, Status};
 
@@ -49,12 +51,25 @@ impl Store {
     pub fn open(state: Directory, wifi: Option<Directory>) -> Result<Self, StoreError> {
         state.make_private().map_err(StoreError::file("."))?;
         let store = Self { state, wifi };
-        if let Some(pending) = store.pending()?.filter(|pending| pending.confirmed) {
-            tracing::info!("finishing the onboarding that was interrupted");
-            store.carry_out(&pending)?;
+        match store.lock() {
+            // Whoever is at work finishes it, or whoever comes next.
+            Ok(_) | Err(StoreError::Busy) => Ok(store),
+            Err(error) => Err(error),
         }
-        store.finish_birth()?;
-        Ok(store)
+    }
+
+    /// Keeps other agents out, and finishes what a crash left unfinished. To be held while the state changes.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another agent is at work; any other when the state cannot be read or finished.
+    pub fn lock(&self) -> Result<Lock, StoreError> {
+        let lock = Lock::take(self.state.path())?;
+        if let Some(pending) = self.pending()?.filter(|pending| pending.confirmed) {
+            tracing::info!("finishing the onboarding that was interrupted");
+            self.carry_out(&pending)?;
+        }
+        self.finish_birth()?;
+        Ok(lock)
     }
 
     /// Where the state is, for messages and for configuration files that point into it.

@@ -143,6 +143,25 @@ fn the_credential_that_an_owner_has_proven_itself_with_is_kept_under_the_same_gu
 }
 
 #[test]
+fn one_agent_at_a_time_is_at_work_and_anybody_may_look() {
+    let base = tempfile::tempdir().unwrap();
+    let open = || Store::open(Directory::on_disk(base.path()).unwrap(), None).unwrap();
+    let store = open();
+    store.initialise(&key(), &credential(1), &Status::default()).unwrap();
+    let lock = store.lock().unwrap();
+    store.stage(&credential(1), &pending(2)).unwrap();
+    let confirmed = Pending { confirmed: true, ..pending(2) };
+    store.write_value(PENDING, &confirmed).unwrap();
+    // What another is in the middle of is left to it.
+    let visitor = open();
+    assert_eq!(visitor.credential().unwrap().guid, credential(1).guid);
+    assert!(matches!(visitor.lock(), Err(StoreError::Busy)));
+    drop(lock);
+    let _lock = visitor.lock().unwrap();
+    assert_eq!(visitor.credential().unwrap().guid, credential(2).guid);
+}
+
+#[test]
 fn serial_number_and_model_outlive_the_status() {
     for content in [None, Some(b"cut".as_slice()), Some(b"{}")] {
         let state = Directory::in_memory();
