@@ -47,7 +47,7 @@ struct State {
 pub struct Relay {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    task: Arc<Task>,
+    _task: Arc<Task>,
 }
 
 struct Task(AbortHandle);
@@ -69,7 +69,7 @@ impl Relay {
                 tokio::spawn(serve(device, shared.clone()));
             }
         });
-        Ok(Self { address, state, task: Arc::new(Task(task.abort_handle())) })
+        Ok(Self { address, state, _task: Arc::new(Task(task.abort_handle())) })
     }
 
     pub fn url(&self) -> String {
