@@ -121,9 +121,12 @@ async fn a_lost_71_strands_nobody() {
 async fn a_lost_71_strands_nobody_whose_guid_stays() {
     let world = World::born().await;
     world.services().keeps_guid = true;
-    for fate in [Fate::ReplyLost, Fate::RequestLost, Fate::ReplyLost, Fate::ReplyLost, Fate::RequestLost] {
+    let fates = [Fate::ReplyLost, Fate::RequestLost, Fate::ReplyLost, Fate::ReplyLost, Fate::RequestLost];
+    for (start, fate) in (1..).zip(fates) {
         world.services().accident = Some((70, fate));
-        assert!(world.power_on().await.is_err());
+        let mut agent = world.agent();
+        agent.random = fdo_device::Random::seeded(start);
+        assert!(agent.onboard(ONCE).await.is_err());
         // The owner knows the latest voucher alone.
         world.services().vouchers.truncate(1);
     }
