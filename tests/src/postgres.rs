@@ -18,7 +18,7 @@ impl Databases {
         let Some(server) = std::env::var("FDO_TEST_POSTGRES").ok().filter(|url| !url.is_empty()) else {
             let is_required = std::env::var("FDO_REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
             assert!(!is_required, "FDO_REQUIRE_POSTGRES=1, but FDO_TEST_POSTGRES names no PostgreSQL");
-            writeln!(std::io::stderr(), "skipping PostgreSQL: FDO_TEST_POSTGRES is not set").unwrap();
+            let _ = writeln!(std::io::stderr(), "skipping PostgreSQL: FDO_TEST_POSTGRES is not set");
             return None;
         };
         let mark = Random::system().rng().next_u64();

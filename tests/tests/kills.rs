@@ -122,7 +122,7 @@ async fn a_manufacturer_killed_during_di_lets_the_device_begin_anew() {
 async fn stored_bytes(world: &World, serial: &str) -> Vec<u8> {
     let device: Value = world.owner_api.get(&format!("/api/v1/devices/{serial}")).await.unwrap();
     let path = format!("/api/v1/vouchers/{}/download", device["guid"].as_str().unwrap());
-    world.owner_api.get_bytes(&path, vouchers::routes::CBOR).await.unwrap().to_vec()
+    world.owner_api.get_bytes(&path, vouchers::routes::CBOR).await.unwrap()
 }
 
 #[tokio::test]
