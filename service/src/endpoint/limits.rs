@@ -45,7 +45,7 @@ impl Limits {
         })
     }
 
-    /// Called by the endpoint on the first message of a protocol, and by other routes that are open to all.
+    /// Called by the endpoint on the first message of a protocol and on 22 and 32, and by other routes that are open to all.
     pub fn check_source(&self, source: IpAddr, now: u64) -> Result<(), Fault> {
         let taken = match source {
             IpAddr::V4(address) => self.source.take(&address.octets(), now),

@@ -103,7 +103,7 @@ impl<C: Conversation> Endpoint<C> {
         );
         async {
             // Refused before its body is read: a flood costs as little as possible.
-            if is_first(message_type)
+            if is_limited(message_type)
                 && let Err(fault) = self.limits.check_source(source, self.clock.now())
             {
                 return self.refuse(message_type, correlation, fault, None, true);
@@ -179,6 +179,12 @@ fn number(text: &str) -> Option<u8> {
 /// The first messages of DI, TO0, TO1 and TO2.
 fn is_first(message_type: u8) -> bool {
     matches!(message_type, 10 | 20 | 30 | 60)
+}
+
+/// What anybody may send and is dear to check: every first message, and the ones whose sealed token costs nothing to
+/// repeat and stores nothing here.
+fn is_limited(message_type: u8) -> bool {
+    is_first(message_type) || matches!(message_type, 22 | 32)
 }
 
 /// Some clients send an empty header, or a token of an earlier session, on a first message.

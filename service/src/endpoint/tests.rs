@@ -162,14 +162,16 @@ async fn a_body_beyond_the_limit_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn hellos_are_limited_and_other_messages_are_not() {
+async fn hellos_and_sealed_tokens_are_limited_and_other_messages_are_not() {
     let settings = LimitSettings { source_per_second: 1, source_burst: 1, ..LimitSettings::default() };
     let (running, _) = start(settings).await;
     let address = running.addresses[0];
     assert!(exchange(address, &post(60, "", "")).await.0.starts_with("HTTP/1.1 200 "));
-    let (head, body) = exchange(address, &post(60, "", "")).await;
-    assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
-    assert_eq!(fdo_protocol::cbor::decode::<ErrorMessage>(&body).unwrap().code, 500);
+    for limited in [10, 20, 22, 30, 32, 60] {
+        let (head, body) = exchange(address, &post(limited, "Authorization: Bearer abc\r\n", "")).await;
+        assert!(head.starts_with("HTTP/1.1 500 "), "{limited}: {head}");
+        assert_eq!(fdo_protocol::cbor::decode::<ErrorMessage>(&body).unwrap().code, 500, "{limited}");
+    }
     assert!(exchange(address, &post(62, "", "")).await.0.starts_with("HTTP/1.1 200 "));
     running.stop().await;
 }
