@@ -1,10 +1,11 @@
 //! Sessions in the database: any replica serves any message. The token is stored hashed, the state sealed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, Condition, PaginatorTrait, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, PaginatorTrait, QueryOrder, QuerySelect, QueryTrait};
 use sha2::{Digest, Sha256};
 
 use super::record::{Change, Found, RecordSettings, TOKEN_BYTES};
@@ -36,17 +37,23 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// At most so many rows go in one statement, since SQLite's only connection is busy for its time.
+const BATCH: u64 = 1000;
+
 pub(super) struct Rows {
     db: DatabaseConnection,
     key: SealingKey,
     random: Random,
     settings: RecordSettings,
+    /// About how many rows there are, so that an insert need not count them; replicas and removals make it drift
+    /// until the next count.
+    about: AtomicU64,
 }
 
 impl Rows {
     pub(super) fn new(db: DatabaseConnection, key: SealingKey, settings: RecordSettings) -> Self {
         // Nonces must never repeat, not even in tests that seed everything else.
-        Self { db, key, random: Random::system(), settings }
+        Self { db, key, random: Random::system(), settings, about: AtomicU64::new(0) }
     }
 
     pub(super) async fn insert(
@@ -55,6 +62,7 @@ impl Rows {
         protocol: Protocol,
         change: Change<'_>,
     ) -> Result<(), SessionError> {
+        self.make_room().await?;
         let hash = hash(token);
         let state = self.seal(&hash, protocol, 0, &change);
         let row = row::ActiveModel {
@@ -70,7 +78,21 @@ impl Rows {
             token_hash: Set(hash),
         };
         row::Entity::insert(row).exec_without_returning(&self.db).await?;
+        self.about.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// A flood between two sweeps displaces its own hellos; some at a time, so that most inserts cost one statement.
+    async fn make_room(&self) -> Result<(), SessionError> {
+        let capacity = self.settings.capacity as u64;
+        if self.about.load(Ordering::Relaxed) < capacity {
+            return Ok(());
+        }
+        let count = self.count().await?;
+        let gone =
+            if count < capacity { 0 } else { self.drop_silent((count - capacity + 1).max(capacity / 16)).await? };
+        self.about.store(count - gone.min(count), Ordering::Relaxed);
+        if count - gone.min(count) < capacity { Ok(()) } else { Err(SessionError::Full) }
     }
 
     pub(super) async fn find(
@@ -141,23 +163,34 @@ impl Rows {
             .add(row::Column::Active.lte(signed(now.saturating_sub(self.settings.idle_seconds))))
             .add(row::Column::Created.lte(signed(now.saturating_sub(self.settings.total_seconds))));
         let mut gone = row::Entity::delete_many().filter(expired).exec(&self.db).await?.rows_affected;
-        let surplus = self.count().await?.saturating_sub(self.settings.capacity as u64);
+        let mut count = self.count().await?;
+        let surplus = count.saturating_sub(self.settings.capacity as u64);
         if surplus > 0 {
+            let dropped = self.drop_silent(surplus).await?;
+            gone += dropped;
+            count -= dropped.min(count);
+        }
+        self.about.store(count, Ordering::Relaxed);
+        Ok(gone)
+    }
+
+    /// Drops the longest silent sessions that are not proven or are over, as many as there are up to `wanted`.
+    async fn drop_silent(&self, wanted: u64) -> Result<u64, SessionError> {
+        let mut gone = 0;
+        while gone < wanted {
             let droppable = Condition::any().add(row::Column::Proven.eq(false)).add(row::Column::State.is_null());
-            let tokens: Vec<Vec<u8>> = row::Entity::find()
+            let silent = row::Entity::find()
                 .select_only()
                 .column(row::Column::TokenHash)
                 .filter(droppable)
                 .order_by_asc(row::Column::Active)
-                .limit(surplus.min(1000))
-                .into_tuple()
-                .all(&self.db)
-                .await?;
-            gone += row::Entity::delete_many()
-                .filter(row::Column::TokenHash.is_in(tokens))
-                .exec(&self.db)
-                .await?
-                .rows_affected;
+                .limit((wanted - gone).min(BATCH))
+                .into_query();
+            let batch = row::Entity::delete_many().filter(row::Column::TokenHash.in_subquery(silent));
+            match batch.exec(&self.db).await?.rows_affected {
+                0 => break,
+                dropped => gone += dropped,
+            }
         }
         Ok(gone)
     }

@@ -166,6 +166,38 @@ async fn a_flood_of_hellos_displaces_only_hellos() {
 }
 
 #[tokio::test]
+async fn a_flood_between_two_sweeps_stays_within_the_capacity() {
+    let settings = RecordSettings { capacity: 3, ..RecordSettings::default() };
+    for (records, _database) in places(settings).await {
+        let proven = begin(&records, b"proven", true, NOW).await.unwrap();
+        for round in 0..10 {
+            begin(&records, b"flood", false, NOW + round).await.unwrap();
+        }
+        assert_eq!(records.count().await.unwrap(), 3);
+        live(&records, &proven, 68, b"", NOW + 20).await;
+        // Proven ones displace hellos, and nothing displaces them.
+        begin(&records, b"second", true, NOW + 20).await.unwrap();
+        begin(&records, b"third", true, NOW + 20).await.unwrap();
+        assert!(matches!(begin(&records, b"fourth", false, NOW + 20).await, Err(SessionError::Full)));
+    }
+}
+
+#[tokio::test]
+async fn one_sweep_drops_a_surplus_of_any_size() {
+    let database = TestDatabase::sqlite::<SharedMigrator>().await;
+    let open = |capacity| {
+        let settings = RecordSettings { capacity, ..RecordSettings::default() };
+        Records::database(database.connection().clone(), &SealingKey::new([5; 32]), settings)
+    };
+    let wide = open(10_000);
+    for _ in 0..2100 {
+        begin(&wide, b"flood", false, NOW).await.unwrap();
+    }
+    assert_eq!(open(3).sweep(NOW + 1).await.unwrap(), 2097);
+    assert_eq!(wide.count().await.unwrap(), 3);
+}
+
+#[tokio::test]
 async fn memory_refuses_when_all_are_proven_and_is_bounded_in_bytes() {
     let records = Records::memory(RecordSettings { capacity: 2, ..RecordSettings::default() });
     begin(&records, b"a", true, NOW).await.unwrap();
