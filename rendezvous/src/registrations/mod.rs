@@ -1,7 +1,8 @@
 //! Where devices find their owners: one registration per GUID and device certificate (FDO 1.1, TO0 and TO1).
 //!
 //! A forged voucher with somebody's GUID holds another certificate, so it gets a row of its own and blocks nobody: a
-//! device is answered with the row whose key it proves.
+//! device is answered with the row whose key it proves. When a GUID has all the rows it may have, the newest makes room:
+//! who registered before a flood of forgeries stays, who comes after it is still let in (see `make_room`).
 
 mod cache;
 mod purge;
@@ -106,7 +107,7 @@ pub enum RegistrationError {
     OtherOwner,
     #[error("a registration that began later is in its place")]
     Superseded,
-    #[error("this GUID or this service has as many registrations as are kept")]
+    #[error("this service has as many registrations as are kept")]
     Full,
     #[error("the registrations' database failed")]
     Database(#[from] DbErr),
@@ -161,7 +162,12 @@ impl Registrations {
         Ok(store::upsert(conn, &registration).await?)
     }
 
-    /// Expired rows go first, then the oldest that no device has proven.
+    /// Expired rows go first, then the one that was registered last, whether a device has proven it or not: a forger
+    /// holds his devices' keys, so a proof tells him from nobody.
+    ///
+    /// So no flood removes one of the first `MAX_DEVICES - 1` rows of a GUID while it is live, and none closes the
+    /// GUID: a newcomer always gets the last place. What remains: an owner who comes only after `MAX_DEVICES - 1` live
+    /// forgeries holds that last place until the next newcomer, and an operator has to remove the forgeries.
     async fn make_room(
         &self,
         conn: &impl ConnectionTrait,
@@ -178,9 +184,9 @@ impl Registrations {
             };
         }
         let expired = rows.iter().find(|row| row.expires <= now);
-        let unproven = || rows.iter().find(|row| !row.proven && !self.is_pending(&(row.guid, row.device)));
-        let leaving = expired.or_else(unproven).ok_or(RegistrationError::Full)?;
-        store::delete_device(conn, (leaving.guid, leaving.device)).await?;
+        if let Some(leaving) = expired.or(rows.last()) {
+            store::delete_device(conn, (leaving.guid, leaving.device)).await?;
+        }
         Ok(())
     }
 
@@ -199,16 +205,12 @@ impl Registrations {
         Ok(found)
     }
 
-    /// Notes that a device holds its key, so that it is not what makes room for others.
+    /// Notes for operators that a device has asked and holds its key.
     pub fn prove(&self, id: DeviceId) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if pending.len() < MAX_PENDING {
             pending.insert(id);
         }
-    }
-
-    fn is_pending(&self, id: &DeviceId) -> bool {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// All of a GUID, live or not.
