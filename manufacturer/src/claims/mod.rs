@@ -23,6 +23,7 @@ use fdo_service::operators::audit::{self, Event, Outcome};
 use fdo_service::sessions::SealingKey;
 
 use crate::buyers::{Buyer, BuyerError, BuyerState, Enrolled};
+use crate::devices::{self, DeviceState};
 use crate::keys::{KeyError, Keys};
 use crate::vouchers::{self, VoucherState};
 pub use grant::{Asked, Denied, Grant};
@@ -169,7 +170,7 @@ impl Claims {
         Ok(claim)
     }
 
-    /// Unknown, somebody else's and withdrawn look the same.
+    /// Unknown, somebody else's, withdrawn and a blocked device's look the same.
     async fn claim_of(
         &self,
         conn: &impl database::ConnectionTrait,
@@ -178,6 +179,10 @@ impl Claims {
     ) -> Result<Claim, ClaimError> {
         let claim = store::find(conn, guid).await?.filter(|claim| claim.buyer_id == claimant.buyer.id);
         let claim = claim.ok_or(ClaimError::NotFound)?;
+        let device = devices::store::find(conn, &claim.canon).await?;
+        if device.is_none_or(|device| device.state == DeviceState::Blocked) {
+            return Err(ClaimError::NotFound);
+        }
         let voucher = vouchers::store::find(conn, guid).await?;
         if voucher.is_some_and(|voucher| voucher.state == VoucherState::Active) {
             Ok(claim)

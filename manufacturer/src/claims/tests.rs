@@ -296,6 +296,45 @@ async fn a_released_serial_is_claimed_anew_and_its_old_voucher_is_gone() {
 }
 
 #[tokio::test]
+async fn a_blocked_device_s_claimed_voucher_is_not_handed_out() {
+    for db in TestDatabase::all::<Migrator>().await {
+        let maker = Maker::new(&db);
+        let acme = maker.buyer("Acme", &[&key(KeyType::P256)]).await.remove(0);
+        maker.device("FL-1", Some(KeyType::P256)).await;
+        maker.allocate(&["FL-1"], "Acme").await;
+        let guid = maker.claim(&acme, "FL-1").await.unwrap().guid;
+        let serial = Serial::parse("FL-1").unwrap();
+        maker.devices.set_blocked("me", &serial, true).await.unwrap();
+        assert!(matches!(maker.claims.deliver(&acme, &guid).await, Err(ClaimError::NotFound)), "{}", db.name());
+        maker.devices.set_blocked("me", &serial, false).await.unwrap();
+        maker.claims.deliver(&acme, &guid).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_address_and_one_key_have_few_hellos_waiting() {
+    for db in TestDatabase::all::<Migrator>().await {
+        let maker = Maker::new(&db);
+        let hello = async |key: &SigningKey, source: &str| {
+            let hello = CallerHello::new(key.verifying_key(), &mut Random::system().rng());
+            maker.claims.hello(hello.bytes(), source.parse().unwrap()).await
+        };
+        let owner = key(KeyType::P256);
+        for source in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            hello(&owner, source).await.unwrap();
+        }
+        assert!(matches!(hello(&owner, "192.0.2.4").await, Err(ClaimError::TooMany)), "{}", db.name());
+        for last in 0..10 {
+            hello(&key(KeyType::P256), &format!("2001:db8::{last}")).await.unwrap();
+        }
+        assert!(matches!(hello(&key(KeyType::P256), "2001:db8::ff").await, Err(ClaimError::TooMany)));
+        hello(&key(KeyType::P256), "2001:db8:0:1::1").await.unwrap();
+        maker.clock.advance(60);
+        hello(&owner, "2001:db8::1").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn proofs_are_good_once_and_tokens_end() {
     for db in TestDatabase::all::<Migrator>().await {
         let maker = Maker::new(&db);

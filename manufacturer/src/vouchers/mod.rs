@@ -12,7 +12,7 @@ use fdo_service::database::{DatabaseConnection, DbErr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoucherState {
     Active,
-    /// Its serial was released for another initialization, or its device is blocked.
+    /// Its serial was released for another initialization, or its device was born again.
     Blocked,
 }
 

@@ -13,19 +13,25 @@ use zeroize::Zeroizing;
 
 use super::{Caller, ClaimError, Claims, TOKEN_SECONDS};
 use crate::buyers::{self, BuyerError, BuyerState};
-use store::Token;
+use store::{Pending, Token};
 
 /// Between hello and prove.
 const SESSION_SECONDS: u64 = 60;
-/// Hellos that wait for their prove; beyond it, callers must come back later.
+/// Hellos that wait for their prove: of all, of one address, of one key. Beyond it, callers must come back later.
 const MAX_SESSIONS: u64 = 1000;
+const MAX_OF_SOURCE: u64 = 10;
+const MAX_OF_KEY: u64 = 3;
 
 impl Claims {
     /// Challenges whoever says hello, known or not, so that nobody learns which keys are known.
     pub(super) async fn hello(&self, body: &[u8], source: IpAddr) -> Result<Vec<u8>, ClaimError> {
         let now = self.clock.now();
         self.limits.check_source(source, now).map_err(|_| ClaimError::TooMany)?;
-        if store::pending(&self.db, now).await? >= MAX_SESSIONS {
+        let source = network(source);
+        // Before the signature, which costs the most here.
+        if store::pending_of_source(&self.db, &source, now).await? >= MAX_OF_SOURCE
+            || store::pending(&self.db, now).await? >= MAX_SESSIONS
+        {
             return Err(ClaimError::TooMany);
         }
         let mut session = [0_u8; 16];
@@ -33,7 +39,13 @@ impl Claims {
         rng.fill_bytes(&mut session);
         let (challenge, pending) =
             Challenge::answer(body, self.keys.identity(), &session, self.policy, &mut rng).map_err(of_peer)?;
-        store::insert_pending(&self.db, &session, cbor::encode(&pending), now + SESSION_SECONDS).await?;
+        let fingerprint = hex::encode(pending.caller_key().fingerprint().map_err(of_peer)?);
+        if store::pending_of_key(&self.db, &fingerprint, now).await? >= MAX_OF_KEY {
+            return Err(ClaimError::TooMany);
+        }
+        let expires = now + SESSION_SECONDS;
+        let row = Pending { id: session.to_vec(), state: cbor::encode(&pending), source, fingerprint, expires };
+        store::insert_pending(&self.db, row).await?;
         Ok(challenge)
     }
 
@@ -74,6 +86,14 @@ impl Claims {
             None => None,
         };
         Ok(Caller { token_hash: found.hash, key: found.key, fingerprint: found.fingerprint, buyer })
+    }
+}
+
+/// One subscriber holds a whole IPv6 /64.
+fn network(source: IpAddr) -> String {
+    match source {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => hex::encode(&address.octets()[..8]),
     }
 }
 

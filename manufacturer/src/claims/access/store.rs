@@ -8,6 +8,17 @@ use sea_orm::{ActiveValue::Set, PaginatorTrait};
 use crate::db::entity::{claim_token as token_row, key_auth_session as row};
 use crate::db::{impossible, signed, unsigned};
 
+/// A hello that waits for its prove.
+pub(in crate::claims) struct Pending {
+    pub(in crate::claims) id: Vec<u8>,
+    pub(in crate::claims) state: Vec<u8>,
+    /// The network that it came from.
+    pub(in crate::claims) source: String,
+    /// Of the key that the caller says it has.
+    pub(in crate::claims) fingerprint: String,
+    pub(in crate::claims) expires: u64,
+}
+
 /// A token and what it is bound to.
 pub(in crate::claims) struct Token {
     pub(in crate::claims) hash: Vec<u8>,
@@ -36,13 +47,32 @@ pub(in crate::claims) async fn pending(conn: &impl ConnectionTrait, now: u64) ->
     row::Entity::find().filter(row::Column::Expires.gt(signed(now))).count(conn).await
 }
 
-pub(in crate::claims) async fn insert_pending(
+pub(in crate::claims) async fn pending_of_source(
     conn: &impl ConnectionTrait,
-    id: &[u8],
-    state: Vec<u8>,
-    expires: u64,
-) -> Result<(), DbErr> {
-    let row = row::ActiveModel { id: Set(id.to_vec()), state: Set(state), expires: Set(signed(expires)) };
+    source: &str,
+    now: u64,
+) -> Result<u64, DbErr> {
+    let live = row::Entity::find().filter(row::Column::Expires.gt(signed(now)));
+    live.filter(row::Column::Source.eq(source)).count(conn).await
+}
+
+pub(in crate::claims) async fn pending_of_key(
+    conn: &impl ConnectionTrait,
+    fingerprint: &str,
+    now: u64,
+) -> Result<u64, DbErr> {
+    let live = row::Entity::find().filter(row::Column::Expires.gt(signed(now)));
+    live.filter(row::Column::Fingerprint.eq(fingerprint)).count(conn).await
+}
+
+pub(in crate::claims) async fn insert_pending(conn: &impl ConnectionTrait, pending: Pending) -> Result<(), DbErr> {
+    let row = row::ActiveModel {
+        id: Set(pending.id),
+        state: Set(pending.state),
+        source: Set(pending.source),
+        fingerprint: Set(pending.fingerprint),
+        expires: Set(signed(pending.expires)),
+    };
     row::Entity::insert(row).exec_without_returning(conn).await.map(|_| ())
 }
 

@@ -8,6 +8,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Vec<u8>,
     pub state: Vec<u8>,
+    pub source: String,
+    pub fingerprint: String,
     pub expires: i64,
 }
 

@@ -101,6 +101,8 @@ fn tables() -> Vec<TableCreateStatement> {
         table("key_auth_session")
             .col(bytes("id").not_null().primary_key())
             .col(bytes("state").not_null())
+            .col(text("source").not_null())
+            .col(text("fingerprint").not_null())
             .col(number("expires").not_null())
             .take(),
         table("allocation")
