@@ -69,7 +69,7 @@ struct RegistrationFlags {
     /// Registrations that are kept; beyond it only known devices are renewed [default: 10000000]
     #[arg(long, value_name = "NUMBER")]
     registrations_capacity: Option<u64>,
-    /// GUIDs kept in memory [default: 16384]
+    /// GUIDs kept in memory, in 4 KiB each on average [default: 16384]
     #[arg(long, value_name = "NUMBER")]
     registrations_cache: Option<usize>,
     /// Time between removals of expired registrations [default: 60]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fdo_pki::{ChainPolicy, DeviceChain};
 use fdo_protocol::cbor;
+use fdo_protocol::messages::to0::{OwnerSign, To1dBlob};
 use fdo_protocol::to0::rendezvous::{self, ExpectOwnerSign, RegistrationRequest};
 use fdo_protocol::voucher::{OvEntryPayload, VerifiedVoucher, VerifyPolicy};
 use fdo_protocol::{Error, PublicKey, VoucherFault};
@@ -17,6 +18,11 @@ use tracing::field::display;
 
 use crate::policy::Policy;
 use crate::registrations::{Granted, Registration, Registrations};
+
+/// The longest redirect that is kept: anybody may send one, and it stays for as long as the registration.
+const MAX_TO1D_BYTES: usize = 4096;
+/// The most places that a redirect may name; a device tries them one after the other.
+const MAX_ADDRESSES: usize = 8;
 
 /// The rendezvous' side of TO0.
 pub struct To0 {
@@ -44,6 +50,7 @@ impl To0 {
         let now = self.clock.now();
         let token = incoming.token.as_deref().ok_or(Error::InvalidToken("missing"))?;
         let (greeted, state) = self.open(token, now)?;
+        check_size(&incoming.body)?;
         let request = state.owner_sign(&incoming.body, &VerifyPolicy::default())?;
         tracing::Span::current().record("guid", display(request.voucher.guid()));
         check_device_chain(&request.voucher)?;
@@ -60,6 +67,19 @@ impl To0 {
         let (greeted, state) = sealed.split_first_chunk().ok_or(Error::InvalidToken("too short"))?;
         Ok((u64::from_be_bytes(*greeted), cbor::decode(state)?))
     }
+}
+
+/// Before any signature is checked: what is kept for a stranger must be small.
+fn check_size(body: &[u8]) -> Result<(), Error> {
+    let OwnerSign { to1d, .. } = cbor::decode(body)?;
+    if to1d.bytes().len() > MAX_TO1D_BYTES {
+        return Err(Error::Rejected("the redirect is longer than 4096 bytes"));
+    }
+    let blob: To1dBlob = cbor::decode(to1d.unverified_payload())?;
+    if blob.rv_to2_addr.0.len() > MAX_ADDRESSES {
+        return Err(Error::Rejected("the redirect names more than 8 addresses"));
+    }
+    Ok(())
 }
 
 /// The chain must hang together; whose it is does not matter to a rendezvous that is open to all.

@@ -10,11 +10,16 @@ use fdo_protocol::Guid;
 use super::Live;
 
 const SHARDS: usize = 16;
+/// Memory for each GUID on average: strangers' redirects are kept too, so counting GUIDs alone bounds too little.
+const BYTES_PER_GUID: usize = 4096;
+/// About what a decoded key holds outside of its own size.
+const KEY_BYTES: usize = 512;
 
 /// A bounded map; when a part of it is full, something in that part makes room.
 pub(super) struct Cache {
     shards: Vec<Mutex<Shard>>,
     per_shard: usize,
+    bytes_per_shard: usize,
     /// For how many seconds an entry is good, where others write to the same database.
     lifetime: Option<u64>,
 }
@@ -24,11 +29,22 @@ struct Shard {
     /// Counts invalidations: what was read before one must not be kept after it.
     generation: u64,
     entries: HashMap<Guid, Entry>,
+    /// What the entries weigh together.
+    bytes: usize,
+}
+
+impl Shard {
+    fn remove(&mut self, guid: &Guid) {
+        if let Some(entry) = self.entries.remove(guid) {
+            self.bytes -= entry.bytes;
+        }
+    }
 }
 
 struct Entry {
     loaded: u64,
     live: Arc<[Live]>,
+    bytes: usize,
 }
 
 /// When a read began, as the cache counts time.
@@ -38,7 +54,8 @@ pub(super) struct Generation(u64);
 impl Cache {
     pub(super) fn new(capacity: usize, lifetime: Option<u64>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, per_shard: capacity.div_ceil(SHARDS), lifetime }
+        let per_shard = capacity.div_ceil(SHARDS);
+        Self { shards, per_shard, bytes_per_shard: per_shard.saturating_mul(BYTES_PER_GUID), lifetime }
     }
 
     fn shard(&self, guid: &Guid) -> MutexGuard<'_, Shard> {
@@ -58,30 +75,41 @@ impl Cache {
 
     /// Keeps what a read found, unless something was written since it began.
     pub(super) fn insert(&self, guid: &Guid, live: Arc<[Live]>, read: Generation, now: u64) {
+        let bytes = weight(&live);
         let mut shard = self.shard(guid);
-        if shard.generation != read.0 || self.per_shard == 0 {
+        if shard.generation != read.0 || bytes > self.bytes_per_shard {
             return;
         }
-        if shard.entries.len() >= self.per_shard
+        shard.remove(guid);
+        while (shard.entries.len() >= self.per_shard || shard.bytes + bytes > self.bytes_per_shard)
             && let Some(other) = shard.entries.keys().next().copied()
         {
-            shard.entries.remove(&other);
+            shard.remove(&other);
         }
-        shard.entries.insert(*guid, Entry { loaded: now, live });
+        shard.bytes += bytes;
+        shard.entries.insert(*guid, Entry { loaded: now, live, bytes });
     }
 
     /// Forgets a GUID; call it after the commit.
     pub(super) fn forget(&self, guid: &Guid) {
         let mut shard = self.shard(guid);
         shard.generation += 1;
-        shard.entries.remove(guid);
+        shard.remove(guid);
     }
+}
+
+fn weight(live: &[Live]) -> usize {
+    let rows: usize = live.iter().map(|live| size_of::<Live>() + KEY_BYTES + live.to1d.len()).sum();
+    size_of::<(Guid, Entry)>() + rows
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use fdo_protocol::crypto::{KeyType, SigningKey};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
 
     fn guid(number: u8) -> Guid {
         Guid::from_bytes([number; 16])
@@ -122,5 +150,33 @@ mod tests {
         }
         let kept: usize = cache.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum();
         assert_eq!(kept, 16);
+    }
+
+    #[test]
+    fn long_redirects_take_the_room_of_many() {
+        let key = SigningKey::generate(KeyType::P256, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+        let row = |size| Live {
+            device: [0; 32],
+            key: key.verifying_key().clone(),
+            to1d: vec![0; size],
+            expires: u64::MAX,
+        };
+        let cache = Cache::new(16 * SHARDS, None);
+        let keep = |number: u8, rows: usize, size: usize| {
+            // All in one shard.
+            let guid = Guid::from_bytes([number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            let read = cache.find(&guid, 1).err().unwrap();
+            cache.insert(&guid, (0..rows).map(|_| row(size)).collect(), read, 1);
+            cache.find(&guid, 1).is_ok()
+        };
+        for number in 0..100 {
+            assert!(keep(number, 4, 4096));
+            let shard = cache.shards[0].lock().unwrap();
+            let held: usize =
+                shard.entries.values().flat_map(|entry| entry.live.iter()).map(|live| live.to1d.len()).sum();
+            assert!(held < 16 * BYTES_PER_GUID, "{held}");
+            assert_eq!(shard.bytes, shard.entries.values().map(|entry| entry.bytes).sum::<usize>());
+        }
+        assert!(!keep(200, 16, 4096), "what does not fit is not kept");
     }
 }

@@ -37,7 +37,7 @@ pub type DeviceId = (Guid, [u8; 32]);
 pub struct RegistrationSettings {
     /// Registrations in the database; beyond it only known devices are renewed.
     pub capacity: u64,
-    /// GUIDs kept in memory.
+    /// GUIDs kept in memory, in 4 KiB each on average.
     pub cache: usize,
     /// Seconds between removals of expired registrations.
     pub purge_seconds: u64,

@@ -2,7 +2,8 @@
 
 use fdo_protocol::cbor::{ByteString, Writer};
 use fdo_protocol::messages::to0::AcceptOwner;
-use fdo_protocol::{ErrorCode, Hash, HashType, cbor};
+use fdo_protocol::rendezvous_info::Scheme;
+use fdo_protocol::{ErrorCode, Hash, HashType, RvTo2Addr, RvTo2AddrEntry, cbor};
 
 use crate::devices::{Device, Signing, key, port_of};
 use crate::world::{NOW, Reply, World};
@@ -134,6 +135,23 @@ async fn rvt_22_bad_rendevouz_blob() {
         let signing = Signing { addr: hex::decode(addr).unwrap(), ..case.signing() };
         case.refused(&signing.body(&case.owner), ErrorCode::InvalidMessage).await;
     }
+}
+
+#[tokio::test]
+async fn long_redirects_are_refused_before_any_signature_is_checked() {
+    let case = Case::new().await;
+    let places = |host: &str, count| {
+        let addr = RvTo2Addr(vec![RvTo2AddrEntry::at(Scheme::Http, host, 80); count]);
+        Signing { addr: cbor::encode(&addr), ..case.signing() }
+    };
+    let stranger = key();
+    for refused in [places("192.0.2.1", 9), places(&"a".repeat(4096), 1)] {
+        // A stranger's signature would be told as such, had anybody looked at it.
+        case.refused(&refused.body(&stranger), ErrorCode::InvalidMessage).await;
+        case.refused(&refused.body(&case.owner), ErrorCode::InvalidMessage).await;
+    }
+    let taken = places(&"a".repeat(253), 8).body(&case.owner);
+    case.world.post(22, case.ack.token.as_deref(), &taken).await.ok(23);
 }
 
 #[tokio::test]
