@@ -119,7 +119,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         db: db.clone(),
         clock: clock.clone(),
         random: random.clone(),
-        records: records.clone(),
+        records,
         keys: keys.clone(),
         admission: config.admission,
         rendezvous: config.rendezvous_info()?,
@@ -152,9 +152,9 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         allocations: Arc::new(Allocations::new(db.clone(), clock.clone(), random.clone())),
         claims: claims.clone(),
     });
-    let endpoint = Endpoint::new(initialization, clock.clone(), random, metrics, limits);
+    let swept = (initialization.clone(), claims.clone());
+    let endpoint = Endpoint::new(initialization, clock, random, metrics, limits);
     let claims_tls = keys.tls()?;
-    let swept = claims.clone();
     let (device_health, claims_health) = (health.clone(), health);
     let listeners = vec![
         Listener::device("device", &config.listen.address, move |cfg| {
@@ -172,7 +172,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     // Only now is the port known, if the system chose it.
     let claims_url = config.claims_url(listeners.address("claims").map(|address| address.port()));
     let claims_url = introduction.claims_url.get_or_init(|| claims_url).clone();
-    let sweeper = tokio::spawn(sweep(records, swept, clock));
+    let sweeper = tokio::spawn(sweep(swept.0, swept.1));
     Ok(Running {
         listeners,
         tls: (config.listen.certificate.is_some(), config.operators.certificate.is_some()),
@@ -185,11 +185,16 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
 }
 
 /// Forgets what has expired, about every minute.
-async fn sweep(records: Records, claims: Arc<Claims>, clock: Clock) {
+async fn sweep(initialization: Initialization, claims: Arc<Claims>) {
+    let mut certificates_since = 0;
     loop {
         tokio::time::sleep(SWEEP).await;
-        if let Err(error) = records.sweep(clock.now()).await {
+        if let Err(error) = initialization.records.sweep(initialization.clock.now()).await {
             tracing::warn!(%error, "expired sessions could not be removed");
+        }
+        match initialization.sweep(certificates_since).await {
+            Ok(next) => certificates_since = next,
+            Err(error) => tracing::warn!(%error, "unused certificates could not be removed"),
         }
         if let Err(error) = claims.sweep().await {
             tracing::warn!(%error, "expired tokens could not be removed");

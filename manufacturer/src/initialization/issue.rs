@@ -5,7 +5,7 @@ use fdo_protocol::Error;
 use fdo_protocol::crypto::KeyType;
 use fdo_service::endpoint::Fault;
 
-use super::{Candidate, Initialization, store};
+use super::{Candidate, Initialization, REUSED_SECONDS, store};
 use crate::config::IdevidSettings;
 
 /// What all IDevIDs of this maker have in common.
@@ -67,7 +67,8 @@ impl Initialization {
         }
         let ca = self.keys.device_ca(key_type);
         let chain = |leaf: Vec<u8>| std::iter::once(leaf).chain(ca.chain_der()).collect();
-        for leaf in store::list_signed(&self.db, canon, &csr.spki_sha256()).await.map_err(failed)? {
+        let since = now.saturating_sub(REUSED_SECONDS);
+        for leaf in store::list_signed(&self.db, canon, &csr.spki_sha256(), since).await.map_err(failed)? {
             // A certificate of a CA that was replaced since then would not fit the chain.
             if let Ok(certificate) = Certificate::parse(&leaf)
                 && certificate.verify_signed_by(ca.certificate()).is_ok()

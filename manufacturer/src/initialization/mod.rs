@@ -30,6 +30,10 @@ pub use issue::Profile;
 /// The audit trail's name for this part of the service.
 const ACTOR: &str = "initialization";
 
+/// A certificate that no voucher carries is given again for a day, and kept for longer than any session waits.
+const REUSED_SECONDS: u64 = 24 * 3600;
+const KEPT_SECONDS: u64 = 7 * 24 * 3600;
+
 /// The manufacturer's side of DI.
 #[derive(Clone)]
 pub struct Initialization {
@@ -96,6 +100,14 @@ impl Conversation for Initialization {
 }
 
 impl Initialization {
+    /// Forgets old certificates of abandoned attempts, those made since `since`. Gives the next sweep's `since`: what is
+    /// older has a voucher for good.
+    pub async fn sweep(&self, since: u64) -> Result<u64, DbErr> {
+        let until = self.clock.now().saturating_sub(KEPT_SECONDS);
+        store::sweep_unused(&self.db, since, until).await?;
+        Ok(until)
+    }
+
     /// `10 -> 11`
     async fn app_start(&self, body: &[u8], now: u64) -> Result<Outgoing, Fault> {
         let info = manufacturer::app_start(body)?;

@@ -2,7 +2,8 @@
 
 use fdo_pki::ToBeSigned;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, PaginatorTrait, QueryOrder};
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect, QueryTrait};
 
 use crate::db::entity::{certificate as row, voucher};
 use crate::db::signed;
@@ -35,16 +36,23 @@ pub(super) async fn set_signed(conn: &impl ConnectionTrait, serial: &str, der: &
     update.exec(conn).await.map(|_| ())
 }
 
-/// The certificates of a key under a serial, the newest first; whatever was never signed is none.
+/// The certificates of a key under a serial, the newest first; whatever was never signed is none. One that no voucher
+/// carries must be from `since` or later, so that it is not swept before it is in one.
 pub(super) async fn list_signed(
     conn: &impl ConnectionTrait,
     canon: &str,
     spki_sha256: &[u8; 32],
+    since: u64,
 ) -> Result<Vec<Vec<u8>>, DbErr> {
     let signed = row::Entity::find()
         .filter(row::Column::Canon.eq(canon))
         .filter(row::Column::SpkiSha256.eq(spki_sha256.to_vec()))
         .filter(row::Column::Der.is_not_null())
+        .filter(
+            Condition::any()
+                .add(row::Column::Created.gte(signed(since)))
+                .add(row::Column::Serial.in_subquery(in_vouchers())),
+        )
         .order_by_desc(row::Column::Created);
     Ok(signed.all(conn).await?.into_iter().filter_map(|certificate| certificate.der).collect())
 }
@@ -55,27 +63,39 @@ pub(super) async fn key_used_by_another(
     spki_sha256: &[u8; 32],
     canon: &str,
 ) -> Result<bool, DbErr> {
-    let same_key = row::Entity::find()
+    let used = row::Entity::find()
+        .select_only()
+        .column(row::Column::Serial)
         .filter(row::Column::SpkiSha256.eq(spki_sha256.to_vec()))
-        .filter(row::Column::Canon.ne(canon));
-    for certificate in same_key.all(conn).await? {
-        let vouchers = voucher::Entity::find().filter(voucher::Column::CertificateSerial.eq(certificate.serial));
-        if vouchers.count(conn).await? > 0 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        .filter(row::Column::Canon.ne(canon))
+        .filter(row::Column::Serial.in_subquery(in_vouchers()));
+    Ok(used.limit(1).into_tuple::<String>().one(conn).await?.is_some())
 }
 
 /// Forgets the certificates of abandoned attempts: they never left this service, since only a voucher carries one.
 pub(super) async fn forget_unused(conn: &impl ConnectionTrait, canon: &str, kept: &str) -> Result<(), DbErr> {
-    let of_serial = row::Entity::find().filter(row::Column::Canon.eq(canon)).filter(row::Column::Serial.ne(kept));
-    for certificate in of_serial.all(conn).await? {
-        let serial = certificate.serial;
-        let vouchers = voucher::Entity::find().filter(voucher::Column::CertificateSerial.eq(serial.clone()));
-        if vouchers.count(conn).await? == 0 {
-            row::Entity::delete_by_id(serial).exec(conn).await?;
-        }
-    }
-    Ok(())
+    let unused = row::Entity::delete_many()
+        .filter(row::Column::Canon.eq(canon))
+        .filter(row::Column::Serial.ne(kept))
+        .filter(row::Column::Serial.not_in_subquery(in_vouchers()));
+    unused.exec(conn).await.map(|_| ())
+}
+
+/// As [`forget_unused`] for all serials: the certificates made from `since` until before `until`.
+pub(super) async fn sweep_unused(conn: &impl ConnectionTrait, since: u64, until: u64) -> Result<u64, DbErr> {
+    let unused = row::Entity::delete_many()
+        .filter(row::Column::Created.gte(signed(since)))
+        .filter(row::Column::Created.lt(signed(until)))
+        .filter(row::Column::Serial.not_in_subquery(in_vouchers()));
+    Ok(unused.exec(conn).await?.rows_affected)
+}
+
+/// The certificates in vouchers of the same device, which its serial finds by an index.
+fn in_vouchers() -> SelectStatement {
+    use sea_orm::sea_query::ExprTrait as _;
+
+    let same_device =
+        Expr::col((voucher::Entity, voucher::Column::Canon)).equals((row::Entity, row::Column::Canon));
+    let certificates = voucher::Entity::find().select_only().column(voucher::Column::CertificateSerial);
+    certificates.filter(same_device).into_query()
 }

@@ -148,6 +148,8 @@ impl MigrationTrait for Migration {
         for index in [
             index("voucher", "voucher_canon", &["canon"]),
             index("certificate", "certificate_key", &["spki_sha256"]),
+            index("certificate", "certificate_canon", &["canon"]),
+            index("certificate", "certificate_created", &["created"]),
             index("buyer_key", "buyer_key_buyer", &["buyer_id"]),
             index("claim_token", "claim_token_expires", &["expires"]),
             index("allocation", "allocation_canon", &["canon"]),

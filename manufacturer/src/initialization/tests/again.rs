@@ -49,7 +49,7 @@ impl Line {
 
     async fn certificates(&self, key: &SigningKey, serial: &str) -> usize {
         let hash = sha2::Sha256::digest(key.verifying_key().spki_der()).into();
-        store::list_signed(&self.di.db, Serial::parse(serial).unwrap().canon(), &hash).await.unwrap().len()
+        store::list_signed(&self.di.db, Serial::parse(serial).unwrap().canon(), &hash, 0).await.unwrap().len()
     }
 
     /// The voucher goes to a buyer.
@@ -124,6 +124,28 @@ async fn a_di_that_never_reached_12_costs_no_second_certificate() {
         line.assert_live("FL-1", guid).await;
         assert_eq!(line.certificates(&own, "FL-1").await, 1);
         assert_eq!(line.certificates(&other, "FL-1").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn certificates_without_a_voucher_are_swept_and_those_in_one_are_kept() {
+    for db in TestDatabase::all::<Migrator>().await {
+        let line = Line::new(&db, Admission::Open);
+        let (own, abandoned) = (key(KeyType::P256), key(KeyType::P256));
+        born(&line, &own, "FL-1").await;
+        begin(&line, &abandoned, "FL-2").await.unwrap();
+        let next = line.di.sweep(0).await.unwrap();
+        assert_eq!(line.certificates(&abandoned, "FL-2").await, 1, "{}", db.name());
+        // Not given again shortly before it is swept.
+        line.di.clock.advance(REUSED_SECONDS + 1);
+        begin(&line, &abandoned, "FL-2").await.unwrap();
+        assert_eq!(line.certificates(&abandoned, "FL-2").await, 2);
+        line.di.clock.advance(KEPT_SECONDS - REUSED_SECONDS);
+        line.di.sweep(next).await.unwrap();
+        assert_eq!(line.certificates(&abandoned, "FL-2").await, 1);
+        assert_eq!(line.certificates(&own, "FL-1").await, 1);
+        // The key in a voucher is still known as another device's.
+        assert_eq!(refused(begin(&line, &own, "FL-3").await), ErrorCode::InvalidMessage);
     }
 }
 
