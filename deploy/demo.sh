@@ -37,7 +37,7 @@ milliseconds() { echo $(( ${EPOCHREALTIME/[.,]/} / 1000 )); }
 say() { printf '%s\n' "$*"; }
 begin() { number=$1 title=$2 started=$(milliseconds); suspect=$3; }
 end() {
-  printf '  %s. %-14s %-68s %6d ms\n' "$number" "$title" "$1" $(( $(milliseconds) - started ))
+  printf '  %s. %-14s %-78s %6d ms\n' "$number" "$title" "$1" $(( $(milliseconds) - started ))
 }
 fail() {
   printf '\nFAILED at step %s (%s): %s\n' "${number:-0}" "${title:-start}" "$1" >&2
@@ -118,6 +118,9 @@ ready() {
 field() { sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p' | head -n 1; }
 
 # --- build and start --------------------------------------------------------------------------------------------
+
+# The maker bounds what one buyer claims in an hour; a large demo is one large order.
+export FDO_MANUFACTURER_CLAIMS__SERIALS_PER_HOUR=$((devices + 600))
 
 say "Firstlight: building (the first time takes some minutes)"
 cargo build --release --quiet -p fdo-manufacturer -p fdo-rendezvous -p fdo-owner -p fdo-device
