@@ -133,14 +133,36 @@ impl Registrations {
     }
 
     /// Takes up a registration; it is durable when this returns. The very same redirect again changes nothing.
-    pub async fn register(&self, granted: Granted, now: u64) -> Result<(), RegistrationError> {
-        let guid = granted.registration.guid;
-        let transaction = database::begin(&self.db).await?;
-        store::lock(&transaction, &guid).await?;
-        self.write(&transaction, granted, now).await?;
-        transaction.commit().await?;
-        self.cache.forget(&guid);
-        Ok(())
+    pub async fn register(self: &Arc<Self>, granted: Granted, now: u64) -> Result<(), RegistrationError> {
+        let (this, guid) = (self.clone(), granted.registration.guid);
+        self.change(guid, async move {
+            let transaction = database::begin(&this.db).await?;
+            store::lock(&transaction, &guid).await?;
+            this.write(&transaction, granted, now).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    /// Commits a change of a GUID and forgets what is kept of it, in a task of its own: a peer who hangs up drops the
+    /// request that waits for it, which must not come between the two.
+    pub async fn change<T, E>(
+        self: &Arc<Self>,
+        guid: Guid,
+        committed: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
+        let this = self.clone();
+        let whole = tokio::spawn(async move {
+            let result = committed.await;
+            // After an error too: the database may have committed all the same.
+            this.cache.forget(&guid);
+            result
+        });
+        whole.await.unwrap_or_else(|error| Err(DbErr::Custom(error.to_string()).into()))
     }
 
     async fn write(
@@ -223,19 +245,14 @@ impl Registrations {
         store::list(&self.db, after, limit).await
     }
 
-    /// Removes all of a GUID within the caller's transaction and tells how many there were. After the commit the
-    /// caller says so with [`Registrations::forget`].
+    /// Removes all of a GUID within the caller's transaction, which belongs in a [`Registrations::change`], and tells
+    /// how many there were.
     pub async fn delete(
         &self,
         conn: &(impl ConnectionTrait + TransactionTrait),
         guid: &Guid,
     ) -> Result<u64, DbErr> {
         store::delete(conn, guid).await
-    }
-
-    /// A committed change of a GUID that was not made here.
-    pub fn forget(&self, guid: &Guid) {
-        self.cache.forget(guid);
     }
 }
 

@@ -86,23 +86,28 @@ pub async fn delete(
     guid: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let guid = parse(&guid)?;
+    let registrations = registrations.into_inner();
+    let (this, actor, now) = (registrations.clone(), who.id.clone(), clock.now());
+    registrations.change(guid, async move { remove(&this, &guid, &actor, now).await }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn remove(registrations: &Registrations, guid: &Guid, actor: &str, now: u64) -> Result<(), Problem> {
     let transaction = database::begin(&registrations.db).await?;
-    let removed = registrations.delete(&transaction, &guid).await?;
+    let removed = registrations.delete(&transaction, guid).await?;
     if removed == 0 {
-        return Err(unknown(&guid));
+        return Err(unknown(guid));
     }
     let (subject, detail) = (guid.to_string(), format!("{removed} removed"));
     let event = Event {
-        actor: &who.id,
+        actor,
         action: "registration.delete",
         subject: &subject,
         outcome: Outcome::Success,
         detail: &detail,
     };
-    audit::record(&transaction, clock.now(), event).await?;
-    transaction.commit().await?;
-    registrations.forget(&guid);
-    Ok(HttpResponse::NoContent().finish())
+    audit::record(&transaction, now, event).await?;
+    Ok(transaction.commit().await?)
 }
 
 fn position((guid, device): &(String, String)) -> Result<(Guid, [u8; 32]), Problem> {

@@ -4,6 +4,7 @@
 mod carrier;
 mod chains;
 mod devices;
+mod dropped;
 mod operators;
 mod sessions;
 mod to0;
