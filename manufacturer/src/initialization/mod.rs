@@ -111,7 +111,7 @@ impl Initialization {
     /// `10 -> 11`
     async fn app_start(&self, body: &[u8], now: u64) -> Result<Outgoing, Fault> {
         let info = manufacturer::app_start(body)?;
-        let candidate = self.candidate(&info).await?;
+        let candidate = self.candidate(&info, now).await?;
         let key_type =
             info.key_type.key_type().ok_or(Error::Unsupported("manufacturer key type: 10 and 11 are"))?;
         let voucher_key = self.keys.voucher(key_type);
@@ -150,7 +150,7 @@ impl Initialization {
     }
 
     /// Whether this device may be initialized, and under which model.
-    async fn candidate(&self, info: &DeviceMfgInfo) -> Result<Candidate, Fault> {
+    async fn candidate(&self, info: &DeviceMfgInfo, now: u64) -> Result<Candidate, Fault> {
         let refused =
             |reason: String| Fault::new(Error::Rejected("this serial number is not admitted")).because(reason);
         let serial = Serial::parse(&info.serial_number).map_err(|error| refused(error.to_string()))?;
@@ -160,7 +160,7 @@ impl Initialization {
             Ok(()) => (issue::checked(&info.csr.0)?, None),
             Err(refusal @ Refusal::Used) => {
                 let csr = issue::checked(&info.csr.0)?;
-                let found = rebirth::unfinished(&self.db, record.as_ref(), csr.public_key()).await?;
+                let found = rebirth::unfinished(&self.db, record.as_ref(), csr.public_key(), now).await?;
                 (csr, Some(found.ok_or_else(|| refused(format!("{serial}: {refusal}")))?))
             }
             Err(refusal) => return Err(refused(format!("{serial}: {refusal}"))),
@@ -214,7 +214,10 @@ impl Initialization {
             return Err(refused("another HMAC for the same GUID".to_owned()));
         }
         if let Some(old) = replaces {
-            rebirth::replaceable(&transaction, found.as_ref(), &old).await.map_err(failed)?.map_err(&refused)?;
+            rebirth::replaceable(&transaction, found.as_ref(), &old, now)
+                .await
+                .map_err(failed)?
+                .map_err(&refused)?;
         } else {
             devices::admit(found.as_ref(), self.admission).map_err(|refusal| refused(refusal.to_string()))?;
         }

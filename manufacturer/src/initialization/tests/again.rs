@@ -175,6 +175,23 @@ async fn what_was_claimed_or_blocked_is_not_replaced() {
 }
 
 #[tokio::test]
+async fn only_for_a_while_after_its_birth_is_a_device_born_again() {
+    for db in TestDatabase::all::<Migrator>().await {
+        let line = Line::new(&db, Admission::Open);
+        let own = key(KeyType::P256);
+        born(&line, &own, "FL-1").await;
+        line.di.clock.advance(rebirth::WINDOW_SECONDS);
+        let guid = born(&line, &own, "FL-1").await;
+        line.di.clock.advance(rebirth::WINDOW_SECONDS);
+        let late = begin(&line, &own, "FL-1").await.unwrap();
+        line.di.clock.advance(1);
+        assert_eq!(refused(begin(&line, &own, "FL-1").await), ErrorCode::InvalidMessage, "{}", db.name());
+        assert_eq!(code(line.send(12, &late.request, Some(&late.token)).await), ErrorCode::InvalidMessage);
+        line.assert_live("FL-1", guid).await;
+    }
+}
+
+#[tokio::test]
 async fn a_late_12_replaces_nothing_that_came_after_its_10() {
     for db in TestDatabase::all::<Migrator>().await {
         let line = Line::new(&db, Admission::Listed);
