@@ -10,8 +10,8 @@ use fdo_service::database::DbErr;
 use serde::{Deserialize, Serialize};
 
 pub use store::{
-    Filter, NewDevice, find, find_by_guid, guids_of, insert, list, move_to, record_certificate, record_registered,
-    record_state,
+    Filter, NewDevice, Onboarded, find, find_by_guid, guids_of, insert, list, move_to, record_onboarded,
+    record_registered, record_state, set_blocked,
 };
 
 /// Where a device stands.

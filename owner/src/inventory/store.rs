@@ -2,7 +2,7 @@
 
 use fdo_protocol::Guid;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Alias, ExprTrait, Query};
+use sea_orm::sea_query::{Alias, ExprTrait, Func, Query};
 use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
 
 use super::{Device, DeviceState, Error};
@@ -54,6 +54,7 @@ pub async fn insert(conn: &impl ConnectionTrait, now: u64, new: &NewDevice<'_>) 
         model: Set(new.model.map(str::to_owned)),
         device_info: Set(new.device_info.to_owned()),
         state: Set(DeviceState::Imported.name().to_owned()),
+        blocked_from: Set(None),
         owner_key: Set(new.owner_key.to_owned()),
         maker: Set(new.maker.map(str::to_owned)),
         created: Set(signed(now)),
@@ -174,7 +175,7 @@ pub async fn list(
     Ok(rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?)
 }
 
-/// Notes where a device stands. `Onboarded` also notes when.
+/// Notes where a device stands; one that is blocked stays so.
 pub async fn record_state(
     conn: &impl ConnectionTrait,
     now: u64,
@@ -183,16 +184,81 @@ pub async fn record_state(
     progress: Option<&str>,
     reason: Option<&str>,
 ) -> Result<(), Error> {
-    let mut update = device::Entity::update_many()
+    device::Entity::update_many()
         .col_expr(device::Column::State, Expr::value(state.name()))
         .col_expr(device::Column::Progress, Expr::value(progress))
         .col_expr(device::Column::Reason, Expr::value(reason))
-        .col_expr(device::Column::Updated, Expr::value(signed(now)));
-    if state == DeviceState::Onboarded {
-        update = update.col_expr(device::Column::Onboarded, Expr::value(signed(now)));
-    }
-    update.filter(device::Column::Id.in_subquery(owner_of(guid))).exec(conn).await?;
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.in_subquery(owner_of(guid)))
+        .filter(device::Column::State.ne(DeviceState::Blocked.name()))
+        .exec(conn)
+        .await?;
     Ok(())
+}
+
+/// Stops a device, or lets it go on from where it stood.
+pub async fn set_blocked(conn: &impl ConnectionTrait, now: u64, id: &str, blocked: bool) -> Result<(), Error> {
+    let (is, stopped) = (device::Column::State, DeviceState::Blocked.name());
+    let before =
+        Func::coalesce([Expr::col(device::Column::BlockedFrom), Expr::value(DeviceState::Imported.name())]);
+    let update = match blocked {
+        true => device::Entity::update_many()
+            .col_expr(device::Column::BlockedFrom, Expr::col(is))
+            .col_expr(is, Expr::value(stopped))
+            .filter(is.ne(stopped)),
+        false => device::Entity::update_many()
+            .col_expr(is, before.into())
+            .col_expr(device::Column::BlockedFrom, Expr::value(None::<String>))
+            .filter(is.eq(stopped)),
+    };
+    update
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(id))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// What an onboarding made of a device.
+pub struct Onboarded<'a> {
+    pub id: &'a str,
+    /// The GUID that it came with, and the one that it has now.
+    pub from: Guid,
+    pub guid: Guid,
+    pub progress: &'a str,
+    pub reason: Option<&'a str>,
+    /// The newest LDevID with its last second of validity.
+    pub certificate: Option<&'a (String, u64)>,
+}
+
+/// Notes that a device was onboarded; false where it is blocked.
+pub async fn record_onboarded(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    onboarded: &Onboarded<'_>,
+) -> Result<bool, Error> {
+    let serial = onboarded.certificate.map(|(serial, _)| serial.as_str());
+    let expires = onboarded.certificate.map(|(_, not_after)| signed(*not_after));
+    let updated = device::Entity::update_many()
+        .col_expr(device::Column::Guid, Expr::value(onboarded.guid.to_string()))
+        .col_expr(device::Column::State, Expr::value(DeviceState::Onboarded.name()))
+        .col_expr(device::Column::Progress, Expr::value(onboarded.progress))
+        .col_expr(device::Column::Reason, Expr::value(onboarded.reason))
+        .col_expr(device::Column::Certificate, Expr::value(serial))
+        .col_expr(device::Column::CertificateExpires, Expr::value(expires))
+        .col_expr(device::Column::Onboarded, Expr::value(signed(now)))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(onboarded.id))
+        .filter(device::Column::State.ne(DeviceState::Blocked.name()))
+        .exec(conn)
+        .await?;
+    if updated.rows_affected == 0 {
+        return Ok(false);
+    }
+    if onboarded.guid != onboarded.from {
+        add_guid(conn, now, onboarded.id, &onboarded.guid).await?;
+    }
+    Ok(true)
 }
 
 /// A rendezvous took the device's registration; one that is further along stays there.
@@ -202,24 +268,6 @@ pub async fn record_registered(conn: &impl ConnectionTrait, now: u64, guid: &Gui
         .col_expr(device::Column::Updated, Expr::value(signed(now)))
         .filter(device::Column::Guid.eq(guid.to_string()))
         .filter(device::Column::State.eq(DeviceState::Imported.name()))
-        .exec(conn)
-        .await?;
-    Ok(())
-}
-
-/// Notes the newest LDevID; `None` where there is none any more.
-pub async fn record_certificate(
-    conn: &impl ConnectionTrait,
-    now: u64,
-    guid: &Guid,
-    serial: Option<&str>,
-    not_after: Option<u64>,
-) -> Result<(), Error> {
-    device::Entity::update_many()
-        .col_expr(device::Column::Certificate, Expr::value(serial))
-        .col_expr(device::Column::CertificateExpires, Expr::value(not_after.map(signed)))
-        .col_expr(device::Column::Updated, Expr::value(signed(now)))
-        .filter(device::Column::Id.in_subquery(owner_of(guid)))
         .exec(conn)
         .await?;
     Ok(())

@@ -11,7 +11,7 @@ use super::stage::Facts;
 use super::store::{self, Outcome, Phase};
 use crate::app::App;
 use crate::ca::{self, Reason};
-use crate::inventory::{self, DeviceState};
+use crate::inventory::{self, Onboarded};
 use crate::serviceinfo::{Provisioning, Verdict};
 use crate::vouchers;
 
@@ -33,11 +33,10 @@ pub(super) async fn commit(
 
     ca::revoke_device(&transaction, &facts.device_id, Some(&facts.id), Reason::Superseded, now).await?;
     let mut certificate = None;
-    if !plan.certificates.is_empty() {
-        let confirmed = ca::confirm(&transaction, &facts.id).await?;
+    if let Some(newest) = plan.certificates.last() {
         let gone = Error::Rejected("the certificate of this session was revoked meanwhile");
-        certificate =
-            confirmed.ok_or(gone)?.into_iter().find(|(serial, _)| plan.certificates.last() == Some(serial));
+        let confirmed = ca::confirm(&transaction, &facts.id).await?.unwrap_or_default();
+        certificate = Some(confirmed.into_iter().find(|(serial, _)| serial == newest).ok_or(gone)?);
     }
 
     let mut run = facts.run(Phase::Ended);
@@ -45,32 +44,31 @@ pub(super) async fn commit(
     run.outcome = Some(outcome);
     run.reason = reason.clone();
     run.facts = plan.facts();
-    run.certificate = certificate.as_ref().map(|(serial, _)| serial.clone());
+    run.certificate = plan.certificates.last().cloned();
     store::finish(&transaction, &run).await?;
 
+    let onboarded = Onboarded {
+        id: &facts.device_id,
+        from: completed.guid,
+        guid: completed.next_guid,
+        progress: outcome.name(),
+        reason: reason.as_deref(),
+        certificate: certificate.as_ref(),
+    };
+    if !inventory::record_onboarded(&transaction, now, &onboarded).await? {
+        return Err(vouchers::Error::NotInUse(completed.guid, vouchers::State::Blocked).into());
+    }
     match &completed.replacement {
         Some(replacement) => {
-            let bytes = vouchers::bytes(&transaction, &completed.guid).await?;
-            let bytes = bytes.ok_or(Error::NotFound("the voucher is gone"))?;
-            let voucher = VerifiedVoucher::trust_stored(&bytes)?;
-            let next = voucher.replace(replacement.ov_header.clone(), replacement.hmac.clone())?;
-            vouchers::replace(&transaction, now, &completed.guid, &next).await?;
+            let next = |voucher: &VerifiedVoucher| {
+                voucher.clone().replace(replacement.ov_header.clone(), replacement.hmac.clone())
+            };
+            vouchers::replace(&transaction, now, &completed.guid, next).await?;
         }
         None => vouchers::reuse(&transaction, now, &completed.guid).await?,
     }
-    // Neither GUID is renewed at the rendezvous: the present registration lasts long enough for a lost 71.
-    vouchers::set_registration(&transaction, &completed.guid, None).await?;
-    if completed.next_guid != completed.guid {
-        vouchers::set_registration(&transaction, &completed.next_guid, None).await?;
-    }
-    let state = DeviceState::Onboarded;
-    let progress = outcome.name();
-    inventory::record_state(&transaction, now, &completed.next_guid, state, Some(progress), reason.as_deref())
-        .await?;
-    let (serial, not_after) = certificate.unzip();
-    inventory::record_certificate(&transaction, now, &completed.next_guid, serial.as_deref(), not_after).await?;
 
-    let detail = match &serial {
+    let detail = match &run.certificate {
         Some(serial) => format!("now {}, certificate {serial}", completed.next_guid),
         None => format!("now {}, no certificate", completed.next_guid),
     };

@@ -105,6 +105,7 @@ impl From<vouchers::Error> for Failure {
                 reason: error.to_string(),
                 fault: Fault::new(Error::NotFound("the voucher is no longer in use")).because(error.to_string()),
             },
+            vouchers::Error::Invalid(error) => error.into(),
             other => Self::internal(&other),
         }
     }

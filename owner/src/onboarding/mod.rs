@@ -165,8 +165,7 @@ impl Conversation {
 
     async fn plan(&self, facts: &mut Facts, announced: Option<u16>) -> Result<Provisioning, Failure> {
         let app = &self.app;
-        let device = inventory::find(&app.db, &facts.device_id).await?;
-        let device = device.ok_or(Error::Internal("a device without its record"))?;
+        let device = in_use(app, facts).await?;
         let scope = networks::DeviceScope {
             id: &device.id,
             guid: &facts.guid,
@@ -178,6 +177,16 @@ impl Conversation {
         app.progress.advance(&facts.id, Phase::Provisioning);
         Ok(serviceinfo::plan(&app.settings, &app.files, announced, &networks).await)
     }
+}
+
+/// The device's record, unless an operator has stopped it since 60.
+async fn in_use(app: &App, facts: &Facts) -> Result<inventory::Device, Failure> {
+    let device = inventory::find(&app.db, &facts.device_id).await?;
+    let device = device.ok_or(Error::Internal("a device without its record"))?;
+    if device.state == inventory::DeviceState::Blocked {
+        return Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Blocked).into());
+    }
+    Ok(device)
 }
 
 impl endpoint::Conversation for Conversation {

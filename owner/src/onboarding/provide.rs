@@ -4,9 +4,9 @@ use fdo_protocol::service_info::csr::CsrError;
 use fdo_protocol::service_info::{DeviceServiceInfo, OwnerServiceInfo};
 use fdo_service::operators::audit::{self, Event, Outcome as Audited};
 
-use super::Conversation;
 use super::failure::Failure;
 use super::stage::Facts;
+use super::{Conversation, in_use};
 use crate::app::App;
 use crate::ca::{self, Requester};
 use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
@@ -60,6 +60,7 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
 
 async fn issue(app: &App, facts: &Facts, plan: &mut Provisioning, csr: &[u8]) -> Result<Provision, Failure> {
     let now = app.clock.now();
+    in_use(app, facts).await?;
     plan.pending_until = pending_until(app, now);
     let requester = Requester {
         device_id: &facts.device_id,

@@ -4,6 +4,7 @@ use fdo_protocol::Guid;
 use fdo_protocol::voucher::{VerifiedVoucher, Voucher};
 use fdo_service::database;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{ExprTrait, Func};
 use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TryInsertResult};
 use sha2::{Digest, Sha256};
 
@@ -110,7 +111,12 @@ async fn settle_device(conn: &impl ConnectionTrait, now: u64, accepted: &Accepte
         .filter(Column::Guid.ne(voucher.guid().to_string()))
         .exec(conn)
         .await?;
-    Ok(inventory::move_to(conn, now, &device.id, &voucher.guid(), &owner_key, DeviceState::Imported).await?)
+    // Made again, it is still the device that an operator stopped.
+    let state = match device.state {
+        DeviceState::Blocked => block_all(conn, now, &device.id).await.map(|()| DeviceState::Blocked)?,
+        _ => DeviceState::Imported,
+    };
+    Ok(inventory::move_to(conn, now, &device.id, &voucher.guid(), &owner_key, state).await?)
 }
 
 fn archive(now: u64) -> sea_orm::UpdateMany<Entity> {
@@ -118,7 +124,6 @@ fn archive(now: u64) -> sea_orm::UpdateMany<Entity> {
         .col_expr(Column::State, Expr::value(State::Archived.name()))
         .col_expr(Column::RegisterAt, Expr::value(None::<i64>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
-        .filter(Column::State.ne(State::Blocked.name()))
 }
 
 fn row(voucher: &VerifiedVoucher, device_id: &str, state: State, trusted: bool, now: u64) -> ActiveModel {
@@ -126,6 +131,7 @@ fn row(voucher: &VerifiedVoucher, device_id: &str, state: State, trusted: bool, 
         guid: Set(voucher.guid().to_string()),
         device_id: Set(device_id.to_owned()),
         state: Set(state.name().to_owned()),
+        blocked_from: Set(None),
         owner_key: Set(keys::fingerprint(voucher.owner_key())),
         maker_key: Set(keys::fingerprint(voucher.manufacturer_key())),
         trusted: Set(trusted),
@@ -133,7 +139,7 @@ fn row(voucher: &VerifiedVoucher, device_id: &str, state: State, trusted: bool, 
         bytes: Set(voucher.bytes().to_vec()),
         hash: Set(hash(voucher.bytes())),
         replaced_by: Set(None),
-        register_at: Set(Some(signed(now))),
+        register_at: Set((state == State::Imported).then(|| signed(now))),
         created: Set(signed(now)),
         updated: Set(signed(now)),
     }
@@ -197,14 +203,18 @@ pub async fn list(
     Ok(query.all(conn).await?.into_iter().map(StoredVoucher::try_from).collect::<Result<_, _>>()?)
 }
 
-/// TO2 ended (70) with a new GUID: keeps its voucher. The old one may be used until the device is seen with the new.
+/// TO2 ended (70) with a new GUID: keeps its voucher, which `next` makes of the old one. The old one may be used until
+/// the device is seen with the new GUID. Neither is renewed at the rendezvous: the present registration lasts long
+/// enough for a lost 71.
 pub async fn replace(
     conn: &impl ConnectionTrait,
     now: u64,
     old: &Guid,
-    new: &VerifiedVoucher,
+    next: impl FnOnce(&VerifiedVoucher) -> Result<VerifiedVoucher, fdo_protocol::Error>,
 ) -> Result<(), Error> {
-    let stored = StoredVoucher::try_from(locked(conn, old).await?.ok_or(Error::NotFound(*old))?)?;
+    let row_of_old = locked(conn, old).await?.ok_or(Error::NotFound(*old))?;
+    let new = next(&VerifiedVoucher::trust_stored(&row_of_old.bytes)?)?;
+    let stored = StoredVoucher::try_from(row_of_old)?;
     if matches!(stored.state, State::Archived | State::Blocked) {
         return Err(Error::NotInUse(*old, stored.state));
     }
@@ -212,29 +222,34 @@ pub async fn replace(
         // Its 71 was lost and the device came back with the old GUID: it never took that one up.
         archive(now).filter(Column::Guid.eq(unseen.to_string())).exec(conn).await?;
     }
-    Entity::insert(row(new, &stored.device_id, State::Onboarded, stored.trusted, now))
+    Entity::insert(row(&new, &stored.device_id, State::Onboarded, stored.trusted, now))
         .exec_without_returning(conn)
         .await?;
     Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Replaced.name()))
         .col_expr(Column::ReplacedBy, Expr::value(new.guid().to_string()))
+        .col_expr(Column::RegisterAt, Expr::value(None::<i64>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
         .filter(Column::Guid.eq(old.to_string()))
         .exec(conn)
         .await?;
-    let owner_key = new.owner_key().key_type().to_string();
-    Ok(inventory::move_to(conn, now, &stored.device_id, &new.guid(), &owner_key, DeviceState::Onboarded).await?)
+    Ok(())
 }
 
 /// TO2 ended (70) and the device keeps its credential.
 pub async fn reuse(conn: &impl ConnectionTrait, now: u64, guid: &Guid) -> Result<(), Error> {
-    Entity::update_many()
+    let updated = Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Onboarded.name()))
+        .col_expr(Column::RegisterAt, Expr::value(None::<i64>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
         .filter(Column::Guid.eq(guid.to_string()))
         .filter(Column::State.is_not_in([State::Archived.name(), State::Blocked.name()]))
         .exec(conn)
         .await?;
+    if updated.rows_affected == 0 {
+        let stored = find_by_guid(conn, guid).await?.ok_or(Error::NotFound(*guid))?;
+        return Err(Error::NotInUse(*guid, stored.state));
+    }
     Ok(())
 }
 
@@ -244,24 +259,54 @@ pub async fn confirm_seen(conn: &impl ConnectionTrait, now: u64, guid: &Guid) ->
     Ok(())
 }
 
-/// An operator stops a device, or lets it go on: TO2 is refused at once, and TO0 is not renewed.
+/// An operator stops the device of a voucher, or lets it go on from where it stood: with none of its GUIDs it gets
+/// through TO2, and TO0 is not renewed.
 pub async fn set_blocked(conn: &impl ConnectionTrait, now: u64, guid: &Guid, blocked: bool) -> Result<(), Error> {
-    let stored = StoredVoucher::try_from(locked(conn, guid).await?.ok_or(Error::NotFound(*guid))?)?;
-    let (state, register_at) = match (stored.state, blocked) {
-        (State::Archived, _) => return Err(Error::NotInUse(*guid, stored.state)),
-        (State::Blocked, false) => (State::Imported, Some(signed(now))),
-        (_, true) => (State::Blocked, None),
-        (_, false) => return Ok(()),
-    };
+    let stored = find_by_guid(conn, guid).await?.ok_or(Error::NotFound(*guid))?;
+    if stored.state == State::Archived {
+        return Err(Error::NotInUse(*guid, stored.state));
+    }
+    // The device's row comes first, as at 70: an onboarding that is being committed is either waited for or refused.
+    inventory::set_blocked(conn, now, &stored.device_id, blocked).await?;
+    if blocked {
+        block_all(conn, now, &stored.device_id).await
+    } else {
+        unblock_all(conn, now, &stored.device_id).await
+    }
+}
+
+async fn block_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Result<(), Error> {
     Entity::update_many()
-        .col_expr(Column::State, Expr::value(state.name()))
-        .col_expr(Column::RegisterAt, Expr::value(register_at))
+        .col_expr(Column::BlockedFrom, Expr::col(Column::State))
+        .col_expr(Column::State, Expr::value(State::Blocked.name()))
+        .col_expr(Column::RegisterAt, Expr::value(None::<i64>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
-        .filter(Column::Guid.eq(guid.to_string()))
+        .filter(Column::DeviceId.eq(device_id))
+        .filter(Column::State.is_not_in([State::Archived.name(), State::Blocked.name()]))
         .exec(conn)
         .await?;
-    let device = if blocked { DeviceState::Blocked } else { DeviceState::Imported };
-    Ok(inventory::record_state(conn, now, guid, device, None, None).await?)
+    Ok(())
+}
+
+/// Only what was never onboarded is registered again.
+async fn unblock_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Result<(), Error> {
+    let imported = State::Imported.name();
+    let before = || Func::coalesce([Expr::col(Column::BlockedFrom), Expr::value(imported)]);
+    let blocked = Column::DeviceId.eq(device_id).and(Column::State.eq(State::Blocked.name()));
+    Entity::update_many()
+        .col_expr(Column::RegisterAt, Expr::value(signed(now)))
+        .filter(blocked.clone())
+        .filter(Expr::from(before()).eq(imported))
+        .exec(conn)
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::State, before().into())
+        .col_expr(Column::BlockedFrom, Expr::value(None::<String>))
+        .col_expr(Column::Updated, Expr::value(signed(now)))
+        .filter(blocked)
+        .exec(conn)
+        .await?;
+    Ok(())
 }
 
 /// GUIDs that the rendezvous is to be told of now, the longest due first.

@@ -2,6 +2,7 @@
 //! how, and what a crash or a lost message leaves behind.
 #![allow(clippy::unwrap_used)]
 
+mod blocking;
 mod certificates;
 mod conformance;
 mod device;

@@ -12,6 +12,7 @@ pub struct Model {
     pub model: Option<String>,
     pub device_info: String,
     pub state: String,
+    pub blocked_from: Option<String>,
     pub owner_key: String,
     pub maker: Option<String>,
     pub progress: Option<String>,

@@ -9,6 +9,7 @@ pub struct Model {
     pub guid: String,
     pub device_id: String,
     pub state: String,
+    pub blocked_from: Option<String>,
     pub owner_key: String,
     pub maker_key: String,
     pub trusted: bool,

@@ -5,6 +5,7 @@ mod m20261101_000002_claims;
 mod m20261101_000010_certificates;
 mod m20261101_000011_registrations;
 mod m20261101_000012_onboardings;
+mod m20261101_000013_blocking;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000010_certificates::Migration));
         migrations.push(Box::new(m20261101_000011_registrations::Migration));
         migrations.push(Box::new(m20261101_000012_onboardings::Migration));
+        migrations.push(Box::new(m20261101_000013_blocking::Migration));
         migrations
     }
 }
