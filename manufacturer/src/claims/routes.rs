@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -24,14 +25,15 @@ use crate::serial::Serial;
 /// Where vouchers are pulled from.
 pub const ROOT: &str = "/api/v1/pull/vouchers";
 const BODY_LIMIT: usize = 256 * 1024;
+/// Hello and prove come from strangers, and hold a key or a signature.
+const KEY_AUTH_LIMIT: usize = 4 * 1024;
+/// A whole body must arrive within this time, however steadily its bytes trickle.
+const BODY_TIME: Duration = Duration::from_secs(30);
 const CBOR: &str = "application/cbor";
-
-/// The body, or why it could not be read.
-type Body = Result<web::Bytes, actix_web::Error>;
 
 /// The claims listener.
 pub fn configure(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>) {
-    cfg.app_data(web::Data::from(claims.clone())).app_data(web::PayloadConfig::new(BODY_LIMIT)).service(
+    cfg.app_data(web::Data::from(claims.clone())).service(
         web::scope(ROOT)
             .route("/auth/hello", web::post().to(hello))
             .route("/auth/prove", web::post().to(prove))
@@ -76,18 +78,21 @@ fn source(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
-fn bytes(body: Body) -> Result<web::Bytes, Refusal> {
-    body.map_err(|error| {
-        if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE {
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body has at most 256 KiB")
-        } else {
-            Refusal::new(StatusCode::BAD_REQUEST, "bad_request", "the body broke off")
+/// Called only when the caller is known, or its body is small.
+async fn bytes(body: web::Payload, limit: usize) -> Result<web::Bytes, Refusal> {
+    match tokio::time::timeout(BODY_TIME, body.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_))) => Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_request", "the body broke off")),
+        Ok(Err(_)) => {
+            let message = format!("the body has at most {} KiB", limit / 1024);
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message))
         }
-    })
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly")),
+    }
 }
 
-fn json<T: for<'de> Deserialize<'de>>(body: Body) -> Result<T, Refusal> {
-    let body = bytes(body)?;
+async fn json<T: for<'de> Deserialize<'de>>(body: web::Payload) -> Result<T, Refusal> {
+    let body = bytes(body, BODY_LIMIT).await?;
     serde_json::from_slice(&body).map_err(|error| ClaimError::BadRequest(format!("the body: {error}")).into())
 }
 
@@ -107,32 +112,32 @@ fn respond(claims: &Claims, result: Result<HttpResponse, Refusal>) -> HttpRespon
     result.unwrap_or_else(|refusal| refusal.respond(claims))
 }
 
-async fn hello(claims: web::Data<Claims>, request: HttpRequest, body: Body) -> HttpResponse {
+async fn hello(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let answer = async {
         cbor_only(&request)?;
-        let challenge = claims.hello(&bytes(body)?, source(&request)).await?;
+        let challenge = claims.hello(&bytes(body, KEY_AUTH_LIMIT).await?, source(&request)).await?;
         Ok(HttpResponse::Ok().content_type(CBOR).body(challenge))
     };
     respond(&claims, answer.await)
 }
 
-async fn prove(claims: web::Data<Claims>, request: HttpRequest, body: Body) -> HttpResponse {
+async fn prove(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let answer = async {
         cbor_only(&request)?;
-        let result = claims.prove(&bytes(body)?, source(&request)).await?;
+        let result = claims.prove(&bytes(body, KEY_AUTH_LIMIT).await?, source(&request)).await?;
         Ok(HttpResponse::Ok().content_type(CBOR).body(result))
     };
     respond(&claims, answer.await)
 }
 
-async fn enrol(claims: web::Data<Claims>, request: HttpRequest, body: Body) -> HttpResponse {
+async fn enrol(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let answer = async {
         let caller = claims.caller(&request).await?;
         let (address, now) = (source(&request), claims.clock.now());
         if claims.windows.guessed(address, now) {
             return Err(ClaimError::TooMany.into());
         }
-        let body: EnrolmentBody = json(body)?;
+        let body: EnrolmentBody = json(body).await?;
         let enrolled = claims.enrol(&caller, &body.code, body.complete).await;
         if matches!(enrolled, Err(ClaimError::Buyer(BuyerError::CodeInvalid))) {
             claims.windows.missed(address, now);
@@ -158,10 +163,10 @@ async fn trust(claims: web::Data<Claims>, request: HttpRequest) -> HttpResponse 
     respond(&claims, answer.await)
 }
 
-async fn claim(claims: web::Data<Claims>, request: HttpRequest, body: Body) -> HttpResponse {
+async fn claim(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
     let answer = async {
         let claimant = claims.claimant(&request).await?;
-        let body: ClaimsBody = json(body)?;
+        let body: ClaimsBody = json(body).await?;
         if body.claims.is_empty() || body.claims.len() > MAX_ITEMS {
             return Err(ClaimError::BadRequest(format!("send 1 to {MAX_ITEMS} claims")).into());
         }
@@ -309,4 +314,34 @@ async fn list_all(
     let limit = page.limit()?;
     let rows = claims.list(page.after()?, limit + 1).await?;
     Ok(web::Json(Page::from_rows(rows, limit, |last| last.guid.to_string()).map(View::from)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::tests::Maker;
+    use super::*;
+    use crate::db::Migrator;
+    use actix_web::{App, dev, test};
+    use fdo_service::db::testing::TestDatabase;
+
+    #[tokio::test]
+    async fn strangers_are_refused_before_their_bodies_are_read() {
+        let db = TestDatabase::sqlite::<Migrator>().await;
+        let maker = Maker::new(&db);
+        let app = test::init_service(App::new().configure(|cfg| configure(cfg, &maker.claims))).await;
+        let post = |path: &str| test::TestRequest::post().uri(&format!("{ROOT}{path}"));
+        for path in ["/claims", "/enrolment"] {
+            let mut request = post(path).to_request();
+            *request.payload() = dev::Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
+            let answer = tokio::time::timeout(Duration::from_secs(5), test::call_service(&app, request));
+            assert_eq!(answer.await.unwrap().status(), 401, "{path}");
+        }
+        for path in ["/auth/hello", "/auth/prove"] {
+            let long = post(path).set_payload(vec![0; KEY_AUTH_LIMIT + 1]).to_request();
+            assert_eq!(test::call_service(&app, long).await.status(), 413, "{path}");
+            let fitting = post(path).set_payload(vec![0; KEY_AUTH_LIMIT]).to_request();
+            assert_eq!(test::call_service(&app, fitting).await.status(), 400, "{path}");
+        }
+    }
 }

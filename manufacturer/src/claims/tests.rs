@@ -35,7 +35,7 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    fn new(database: &TestDatabase) -> Self {
+    pub(super) fn new(database: &TestDatabase) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (db, clock, random) = (database.connection().clone(), Clock::fixed(NOW), Random::system());
         let hosts = ["localhost".to_owned()];
