@@ -13,6 +13,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut all = shared_migrations();
         all.push(Box::new(migration::m20260901_000101_manufacturer::Migration));
+        all.push(Box::new(migration::m20261101_000102_bounds::Migration));
         all
     }
 }

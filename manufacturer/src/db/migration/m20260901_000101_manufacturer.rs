@@ -101,8 +101,6 @@ fn tables() -> Vec<TableCreateStatement> {
         table("key_auth_session")
             .col(bytes("id").not_null().primary_key())
             .col(bytes("state").not_null())
-            .col(text("source").not_null())
-            .col(text("fingerprint").not_null())
             .col(number("expires").not_null())
             .take(),
         table("allocation")
@@ -148,8 +146,6 @@ impl MigrationTrait for Migration {
         for index in [
             index("voucher", "voucher_canon", &["canon"]),
             index("certificate", "certificate_key", &["spki_sha256"]),
-            index("certificate", "certificate_canon", &["canon"]),
-            index("certificate", "certificate_created", &["created"]),
             index("buyer_key", "buyer_key_buyer", &["buyer_id"]),
             index("claim_token", "claim_token_expires", &["expires"]),
             index("allocation", "allocation_canon", &["canon"]),
