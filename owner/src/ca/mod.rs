@@ -9,7 +9,7 @@ mod store;
 
 use std::path::Path;
 
-use fdo_pki::{Certificate, Csr, DeviceSerial, Issued, Issuer, LdevidProfile, LdevidSubject};
+use fdo_pki::{Certificate, Csr, DeviceSerial, Issuer, LdevidProfile, LdevidSubject};
 use fdo_protocol::Guid;
 use fdo_protocol::crypto::SigningKey;
 use fdo_protocol::service_info::csr::CsrError;
@@ -40,6 +40,9 @@ pub enum Error {
     /// The key is somebody's already, or the device's own attestation key.
     #[error("the key of the certification request was seen before; make a fresh key")]
     KeySeen,
+    /// It was revoked, or a repeated request took its place.
+    #[error("the certificate was withdrawn before it was sent")]
+    Withdrawn,
     /// A fault of this side.
     #[error("the CA failed: {0}")]
     Authority(fdo_pki::Error),
@@ -54,7 +57,7 @@ impl Error {
             Self::Malformed(_) => Some(CsrError::BadRequest),
             Self::Proof(_) | Self::KeySeen => Some(CsrError::Unauthorized),
             Self::Unsupported(_) => Some(CsrError::UnsupportedFormat),
-            Self::Authority(_) | Self::Database(_) => None,
+            Self::Withdrawn | Self::Authority(_) | Self::Database(_) => None,
         }
     }
 
@@ -152,7 +155,7 @@ impl Ca {
         requester: &Requester<'_>,
         now: u64,
         rng: &mut dyn CryptoRng,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Certificate, Error> {
         let csr = Csr::from_any(csr).and_then(Csr::verify).map_err(Error::in_request)?;
         if hex::encode(csr.spki_sha256()) == requester.device_id {
             return Err(Error::KeySeen);
@@ -160,10 +163,15 @@ impl Ca {
         let serial = requester.serial.map(DeviceSerial::from_certificate).transpose().map_err(Error::Authority)?;
         let subject = LdevidSubject { serial, guid: requester.guid };
         let prepared = self.profile.prepare(&csr, &subject, &self.issuer, now, rng).map_err(Error::Authority)?;
-        store::insert_prepared(conn, &prepared, requester, now).await?;
+        if let Some(der) = store::insert_prepared(conn, &prepared, requester, now).await? {
+            return Certificate::parse(&der).map_err(Error::Authority);
+        }
         let issued = prepared.sign(&self.key).map_err(Error::Authority)?;
-        store::set_issued(conn, &issued).await?;
-        Ok(issued)
+        if store::set_issued(conn, &issued).await? {
+            return Certificate::parse(issued.der()).map_err(Error::Authority);
+        }
+        let other = store::issued_meanwhile(conn, issued.spki_sha256(), requester).await?;
+        Certificate::parse(&other.ok_or(Error::Withdrawn)?).map_err(Error::Authority)
     }
 }
 

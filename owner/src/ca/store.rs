@@ -121,12 +121,14 @@ impl TryFrom<certificate::Model> for IssuedCertificate {
     }
 }
 
+/// Stores what is about to be signed. A TO2 that asks once more for the same key, since the reply was lost, is given the
+/// certificate that it has.
 pub(super) async fn insert_prepared(
     conn: &impl ConnectionTrait,
     prepared: &ToBeSigned,
     requester: &Requester<'_>,
     now: u64,
-) -> Result<(), Error> {
+) -> Result<Option<Vec<u8>>, Error> {
     let row = certificate::ActiveModel {
         serial: Set(prepared.serial().to_string()),
         guid: Set(requester.guid.to_string()),
@@ -145,22 +147,68 @@ pub(super) async fn insert_prepared(
         reason: Set(None),
     };
     match certificate::Entity::insert(row).exec_without_returning(conn).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(None),
         // Two serials of 128 random bits do not meet: it is the key.
-        Err(error) if database::is_unique_violation(&error) => Err(Error::KeySeen),
+        Err(error) if database::is_unique_violation(&error) => prepare_again(conn, prepared, requester).await,
         Err(error) => Err(error.into()),
     }
 }
 
-pub(super) async fn set_issued(conn: &impl ConnectionTrait, issued: &Issued) -> Result<(), DbErr> {
-    certificate::Entity::update_many()
+async fn find_again(
+    conn: &impl ConnectionTrait,
+    spki: [u8; 32],
+    requester: &Requester<'_>,
+) -> Result<Option<certificate::Model>, DbErr> {
+    certificate::Entity::find()
+        .filter(certificate::Column::Spki.eq(hex::encode(spki)))
+        .filter(certificate::Column::Session.eq(requester.session))
+        .filter(certificate::Column::DeviceId.eq(requester.device_id))
+        .filter(certificate::Column::State.ne(State::Revoked.name()))
+        .one(conn)
+        .await
+}
+
+/// What a repeated request of the same TO2 was issued meanwhile, for the same key.
+pub(super) async fn issued_meanwhile(
+    conn: &impl ConnectionTrait,
+    spki: [u8; 32],
+    requester: &Requester<'_>,
+) -> Result<Option<Vec<u8>>, DbErr> {
+    Ok(find_again(conn, spki, requester).await?.and_then(|row| row.der))
+}
+
+async fn prepare_again(
+    conn: &impl ConnectionTrait,
+    prepared: &ToBeSigned,
+    requester: &Requester<'_>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let earlier = find_again(conn, prepared.spki_sha256(), requester).await?.ok_or(Error::KeySeen)?;
+    if earlier.der.is_some() {
+        return Ok(earlier.der);
+    }
+    // What has no DER here was never sent, so this one takes its place.
+    let taken = certificate::Entity::update_many()
+        .col_expr(certificate::Column::Serial, Expr::value(prepared.serial().to_string()))
+        .col_expr(certificate::Column::Tbs, Expr::value(prepared.der().to_vec()))
+        .col_expr(certificate::Column::NotAfter, Expr::value(signed(prepared.not_after())))
+        .col_expr(certificate::Column::PendingUntil, Expr::value(signed(requester.pending_until)))
+        .filter(certificate::Column::Serial.eq(earlier.serial))
+        .filter(certificate::Column::State.eq(State::Prepared.name()))
+        .exec(conn)
+        .await?;
+    if taken.rows_affected == 0 { Err(Error::Withdrawn) } else { Ok(None) }
+}
+
+/// False when it was revoked or replaced meanwhile: then it must not be sent.
+pub(super) async fn set_issued(conn: &impl ConnectionTrait, issued: &Issued) -> Result<bool, DbErr> {
+    let updated = certificate::Entity::update_many()
         .col_expr(certificate::Column::Der, Expr::value(issued.der().to_vec()))
         .col_expr(certificate::Column::State, Expr::value(State::Issued.name()))
         .filter(certificate::Column::Serial.eq(issued.serial().to_string()))
         .filter(certificate::Column::State.eq(State::Prepared.name()))
         .exec(conn)
-        .await
-        .map(|_| ())
+        .await?;
+    Ok(updated.rows_affected > 0)
 }
 
 /// 70 came: the certificates of this TO2 are the device's own. Gives their serials with their last second of validity,

@@ -42,7 +42,7 @@ impl Fixture {
         SigningKey::generate(KeyType::P256, &mut self.random.rng()).unwrap()
     }
 
-    async fn issue(&self, ca: &Ca, csr: &[u8], session: &str) -> Result<Issued, Error> {
+    async fn issue(&self, ca: &Ca, csr: &[u8], session: &str) -> Result<Certificate, Error> {
         let requester = Requester {
             device_id: "d1",
             serial: Some("SN-1"),
@@ -87,11 +87,38 @@ async fn the_subject_is_the_owners_record_and_a_key_is_certified_once() {
         assert_eq!(certificate.subject_serial_number(), Some("SN-1"));
         assert_eq!(certificate.common_name(), None);
         assert_eq!(certificate.uris(), [format!("urn:uuid:{}", Guid::from_bytes([1; 16]))]);
+        // The reply was lost: the same TO2 is given the same certificate, and nobody else is.
+        assert_eq!(fixture.issue(&ca, &csr(&key), "s1").await.unwrap().der(), issued.der());
         let again = fixture.issue(&ca, &csr(&key), "s2").await;
         assert!(matches!(again, Err(Error::KeySeen)));
         let rows = list(fixture.db(), &CertificateFilter::default(), None, 10).await.unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].state, rows[0].confirmed), (State::Issued, false));
+        assert_eq!(rows[0].serial, issued.serial().to_string());
+    }
+}
+
+#[tokio::test]
+async fn what_was_prepared_but_never_signed_is_prepared_again() {
+    for fixture in Fixture::all().await {
+        let ca = fixture.open().await;
+        let key = fixture.key();
+        let verified = Csr::parse(&csr(&key)).unwrap().verify().unwrap();
+        let requester = Requester {
+            device_id: "d1",
+            serial: Some("SN-1"),
+            guid: Guid::from_bytes([1; 16]),
+            session: "s1",
+            pending_until: NOW + 900,
+        };
+        let subject = LdevidSubject { serial: None, guid: requester.guid };
+        let rng = &mut fixture.random.rng();
+        let prepared = ca.profile.prepare(&verified, &subject, &ca.issuer, NOW, rng).unwrap();
+        store::insert_prepared(fixture.db(), &prepared, &requester, NOW).await.unwrap();
+        let issued = fixture.issue(&ca, &csr(&key), "s1").await.unwrap();
+        assert!(!store::set_issued(fixture.db(), &prepared.sign(&ca.key).unwrap()).await.unwrap());
+        let rows = list(fixture.db(), &CertificateFilter::default(), None, 10).await.unwrap();
+        assert_eq!((rows.len(), rows[0].state), (1, State::Issued));
         assert_eq!(rows[0].serial, issued.serial().to_string());
     }
 }
@@ -104,7 +131,7 @@ async fn bad_requests_get_their_error_and_nothing_is_issued() {
         let mut forged = good.clone();
         let last = forged.len() - 1;
         forged[last] ^= 1;
-        let refused = |outcome: Result<Issued, Error>| outcome.unwrap_err().device_error();
+        let refused = |outcome: Result<Certificate, Error>| outcome.unwrap_err().device_error();
         assert_eq!(refused(fixture.issue(&ca, b"nothing", "s").await), Some(CsrError::BadRequest));
         assert_eq!(refused(fixture.issue(&ca, &good[..40], "s").await), Some(CsrError::BadRequest));
         assert_eq!(refused(fixture.issue(&ca, &forged, "s").await), Some(CsrError::Unauthorized));
