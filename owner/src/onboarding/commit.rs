@@ -31,21 +31,27 @@ pub(super) async fn commit(
     app.progress.forget(&facts.id);
     let transaction = app.db.begin().await?;
 
-    ca::revoke_device(&transaction, &facts.device_id, Some(&facts.id), Reason::Superseded, now).await?;
-    let mut certificate = None;
-    if let Some(newest) = plan.certificates.last() {
-        let gone = Error::Rejected("the certificate of this session was revoked meanwhile");
-        let confirmed = ca::confirm(&transaction, &facts.id).await?.unwrap_or_default();
-        certificate = Some(confirmed.into_iter().find(|(serial, _)| serial == newest).ok_or(gone)?);
-    }
-
     let mut run = facts.run(Phase::Ended);
     run.finished = Some(now);
     run.outcome = Some(outcome);
     run.reason = reason.clone();
     run.facts = plan.facts();
     run.certificate = plan.certificates.last().cloned();
-    store::finish(&transaction, &run).await?;
+    // First of all: whoever sends the same 70 waits here, and finds it done.
+    if !store::finish(&transaction, &run).await? {
+        return match store::outcome(&transaction, &run.id).await? {
+            Some(Outcome::Onboarded | Outcome::OnboardedWithoutCertificate) => Ok(()),
+            _ => Err(Error::Rejected("this onboarding has failed meanwhile").into()),
+        };
+    }
+
+    ca::revoke_device(&transaction, &facts.device_id, Some(&facts.id), Reason::Superseded, now).await?;
+    let mut certificate = None;
+    if let Some(newest) = &run.certificate {
+        let gone = Error::Rejected("the certificate of this session was revoked meanwhile");
+        let confirmed = ca::confirm(&transaction, &facts.id).await?.unwrap_or_default();
+        certificate = Some(confirmed.into_iter().find(|(serial, _)| serial == newest).ok_or(gone)?);
+    }
 
     let onboarded = Onboarded {
         id: &facts.device_id,

@@ -65,7 +65,7 @@ async fn write(app: &App, mut run: Run, reason: &str) -> Result<(), Onboardings>
     run.outcome = Some(Outcome::Failed);
     run.reason = Some(reason.to_owned());
     let transaction = app.db.begin().await?;
-    if !store::fail(&transaction, &run).await? {
+    if !store::finish(&transaction, &run).await? {
         return Ok(());
     }
     ca::abandon(&transaction, &run.id, now).await?;
@@ -81,11 +81,10 @@ async fn write(app: &App, mut run: Run, reason: &str) -> Result<(), Onboardings>
     Ok(transaction.commit().await?)
 }
 
-/// Closes the records of devices that were not heard of again. One that comes back after all still ends as it ends.
+/// Closes the records of devices that were not heard of again.
 pub(super) async fn expire(app: &App, now: u64) -> Result<(), Onboardings> {
     app.progress.expire(now, app.settings.sessions.total_seconds);
-    let before = now.saturating_sub(app.settings.sessions.idle_seconds);
-    for run in store::unfinished(&app.db, before, BATCH).await? {
+    for run in store::unfinished(&app.db, now, BATCH).await? {
         write(app, run, "the device did not come back").await?;
     }
     Ok(())

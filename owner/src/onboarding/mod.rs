@@ -175,7 +175,9 @@ impl Conversation {
         let networks = networks::for_device(&app.db, &app.sealing, &scope).await?;
         facts.serial = device.serial;
         app.progress.advance(&facts.id, Phase::Provisioning);
-        Ok(serviceinfo::plan(&app.settings, &app.files, announced, &networks).await)
+        let mut plan = serviceinfo::plan(&app.settings, &app.files, announced, &networks).await;
+        plan.pending_until = provide::open_until(app, app.clock.now());
+        Ok(plan)
     }
 }
 

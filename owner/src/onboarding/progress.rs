@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fdo_service::database::TransactionTrait;
 
 use super::Onboardings;
+use super::provide::open_until;
 use super::store::{self, Phase, Run};
 use crate::app::App;
 use crate::inventory::{self, DeviceState};
@@ -75,11 +76,12 @@ pub(super) async fn flush(app: &App) -> Result<(), Onboardings> {
         return Ok(());
     }
     let transaction = app.db.begin().await?;
-    for run in changed {
+    for mut run in changed {
         // It may have ended while this waited for the database, here or at another replica.
         if !app.progress.contains(&run.id) {
             continue;
         }
+        run.open_until = open_until(app, now);
         if store::upsert_running(&transaction, &run).await? {
             let (state, phase) = (DeviceState::Started, run.phase.name());
             inventory::record_state(&transaction, now, &run.guid, state, Some(phase), None).await?;

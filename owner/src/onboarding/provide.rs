@@ -6,7 +6,7 @@ use fdo_service::operators::audit::{self, Event, Outcome as Audited};
 
 use super::failure::Failure;
 use super::stage::Facts;
-use super::{Conversation, in_use};
+use super::{Conversation, in_use, store};
 use crate::app::App;
 use crate::ca::{self, Requester};
 use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
@@ -28,7 +28,7 @@ impl Conversation {
             let provision = answer(app, facts, plan, need).await?;
             plan.conversation.answer(provision)?;
         }
-        keep_certificates(app, facts, plan).await?;
+        keep_open(app, facts, plan).await?;
         let reply = plan.conversation.reply()?;
         if reply.is_done
             && let Verdict::Failed(reason) = plan.verdict()
@@ -61,17 +61,19 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
 async fn issue(app: &App, facts: &Facts, plan: &mut Provisioning, csr: &[u8]) -> Result<Provision, Failure> {
     let now = app.clock.now();
     in_use(app, facts).await?;
-    plan.pending_until = pending_until(app, now);
     let requester = Requester {
         device_id: &facts.device_id,
         serial: facts.serial.as_deref(),
         guid: facts.next_guid.unwrap_or(facts.guid),
         session: &facts.id,
-        pending_until: plan.pending_until,
+        pending_until: open_until(app, now),
     };
     match app.ca.issue_ldevid(&app.db, csr, &requester, now, &mut app.random.rng()).await {
         Ok(issued) => {
-            plan.certificates.push(issued.serial().to_string());
+            let serial = issued.serial().to_string();
+            if !plan.certificates.contains(&serial) {
+                plan.certificates.push(serial);
+            }
             Ok(Provision::Certificate(issued.der().to_vec()))
         }
         Err(error) => {
@@ -93,17 +95,22 @@ async fn refused(app: &App, facts: &Facts, error: &ca::Error, now: u64) -> Resul
     Ok(audit::record(&app.db, now, event).await?)
 }
 
-/// When a session that is not heard of again has certainly ended.
-fn pending_until(app: &App, now: u64) -> u64 {
-    now + app.settings.sessions.idle_seconds
+/// When a session that is not heard of again has certainly ended. Since messages within half of the idle time are not
+/// noted, that is half of it more.
+pub(super) fn open_until(app: &App, now: u64) -> u64 {
+    let idle = app.settings.sessions.idle_seconds;
+    now + idle + idle / 2
 }
 
-/// A long TO2 keeps its certificates; it says so seldom, since each time is a commit.
-async fn keep_certificates(app: &App, facts: &Facts, plan: &mut Provisioning) -> Result<(), Failure> {
+/// A long TO2 stays open and keeps its certificates; it says so seldom, since each time is a commit.
+async fn keep_open(app: &App, facts: &Facts, plan: &mut Provisioning) -> Result<(), Failure> {
     let now = app.clock.now();
-    let late = now + app.settings.sessions.idle_seconds / 2 > plan.pending_until;
-    if !plan.certificates.is_empty() && late {
-        plan.pending_until = pending_until(app, now);
+    if now + app.settings.sessions.idle_seconds <= plan.pending_until {
+        return Ok(());
+    }
+    plan.pending_until = open_until(app, now);
+    store::keep_open(&app.db, &facts.id, plan.pending_until).await?;
+    if !plan.certificates.is_empty() {
         ca::keep_pending(&app.db, &facts.id, plan.pending_until).await?;
     }
     Ok(())

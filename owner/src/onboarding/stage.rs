@@ -76,6 +76,7 @@ impl Facts {
             guid: self.guid,
             new_guid: self.next_guid.unwrap_or(self.guid),
             started: self.started,
+            open_until: self.started,
             finished: None,
             phase,
             outcome: None,

@@ -68,6 +68,8 @@ pub struct Run {
     pub guid: Guid,
     pub new_guid: Guid,
     pub started: u64,
+    /// Until when it counts as running without a further message.
+    pub open_until: u64,
     pub finished: Option<u64>,
     pub phase: Phase,
     pub outcome: Option<Outcome>,
@@ -91,6 +93,7 @@ impl TryFrom<Model> for Run {
             guid: row.guid.parse().map_err(|_| bad("guid"))?,
             new_guid: row.new_guid.parse().map_err(|_| bad("new_guid"))?,
             started: unsigned(row.started),
+            open_until: unsigned(row.open_until),
             finished: row.finished.map(unsigned),
             phase: phases.into_iter().find(|phase| phase.name() == row.phase).ok_or_else(|| bad("phase"))?,
             outcome: row.outcome.as_ref().map(outcome).transpose()?,
@@ -111,6 +114,7 @@ fn row(run: &Run) -> Result<ActiveModel, DbErr> {
         guid: Set(run.guid.to_string()),
         new_guid: Set(run.new_guid.to_string()),
         started: Set(signed(run.started)),
+        open_until: Set(signed(run.open_until)),
         finished: Set(run.finished.map(signed)),
         phase: Set(run.phase.name().to_owned()),
         outcome: Set(run.outcome.map(|outcome| outcome.name().to_owned())),
@@ -133,11 +137,11 @@ const ENDED: [Column; 7] = [
 
 /// Writes a running TO2; false when it has ended meanwhile.
 pub(super) async fn upsert_running(conn: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
-    unless_ended(conn, run, &[Column::Phase, Column::NewGuid]).await
+    unless_ended(conn, run, &[Column::Phase, Column::NewGuid, Column::OpenUntil]).await
 }
 
-/// Writes a TO2 that failed; false when it has ended before, as for the second of two equal requests.
-pub(super) async fn fail(conn: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
+/// Writes a TO2 that has ended; false when it has ended before, as for the second of two equal requests.
+pub(super) async fn finish(conn: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
     unless_ended(conn, run, &ENDED).await
 }
 
@@ -150,17 +154,28 @@ async fn unless_ended(conn: &impl ConnectionTrait, run: &Run, columns: &[Column]
     Ok(inserted > 0)
 }
 
-/// Writes a TO2 that has ended, over whatever was known of it.
-pub(super) async fn finish(conn: &impl ConnectionTrait, run: &Run) -> Result<(), DbErr> {
-    let replace = OnConflict::column(Column::Id).update_columns(ENDED).to_owned();
-    Entity::insert(row(run)?).on_conflict(replace).exec_without_returning(conn).await.map(|_| ())
+/// How a TO2 ended, if it did.
+pub(super) async fn outcome(conn: &impl ConnectionTrait, id: &str) -> Result<Option<Outcome>, DbErr> {
+    let row = Entity::find_by_id(id).one(conn).await?;
+    Ok(row.map(Run::try_from).transpose()?.and_then(|run| run.outcome))
 }
 
-/// Those that began before a time and have not ended.
-pub(super) async fn unfinished(conn: &impl ConnectionTrait, before: u64, limit: u64) -> Result<Vec<Run>, DbErr> {
+/// The device is still there.
+pub(super) async fn keep_open(conn: &impl ConnectionTrait, id: &str, until: u64) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::OpenUntil, Expr::value(signed(until)))
+        .filter(Column::Id.eq(id))
+        .filter(Column::Finished.is_null())
+        .exec(conn)
+        .await
+        .map(|_| ())
+}
+
+/// Those that have not ended although nothing was heard of them for too long.
+pub(super) async fn unfinished(conn: &impl ConnectionTrait, now: u64, limit: u64) -> Result<Vec<Run>, DbErr> {
     Entity::find()
         .filter(Column::Finished.is_null())
-        .filter(Column::Started.lt(signed(before)))
+        .filter(Column::OpenUntil.lte(signed(now)))
         .limit(limit)
         .all(conn)
         .await?

@@ -27,7 +27,7 @@ pub struct Provisioning {
     networks: Vec<String>,
     /// Serials of the certificates that were issued on the way.
     pub certificates: Vec<String>,
-    /// Until when those are kept unconfirmed.
+    /// Until when those are kept unconfirmed, and the TO2 counts as running.
     pub pending_until: u64,
 }
 cbor_array!(Provisioning { conversation, required, networks, certificates, pending_until });

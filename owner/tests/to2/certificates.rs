@@ -88,12 +88,31 @@ async fn an_abandoned_session_loses_its_certificate_and_its_70_comes_too_late() 
         assert_eq!(world.known(&born.guid()).await.state, fdo_owner::inventory::DeviceState::Started);
         onboarding::sweep(&world.app).await.unwrap();
         assert_eq!(world.certificates().await[0].state, State::Issued);
-        world.clock.advance(world.config.sessions.idle_seconds);
+        world.clock.advance(world.config.sessions.idle_seconds * 3 / 2);
         onboarding::sweep(&world.app).await.unwrap();
         assert_eq!(world.certificates().await[0].state, State::Revoked);
         assert_eq!(world.known(&born.guid()).await.state, fdo_owner::inventory::DeviceState::Failed);
         assert_eq!(talk.step().await, Err(1));
         onboard(&world, &born, &Manner::new(&world)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_long_session_keeps_its_certificate_as_long_as_its_device_speaks() {
+    for world in World::all().await {
+        let born = world.device().await;
+        let mut talk = Talk::before(&world, &born, &Manner::new(&world), 68).await;
+        world.clock.advance(5);
+        onboarding::flush_progress(&world.app).await.unwrap();
+        loop {
+            world.clock.advance(world.config.sessions.idle_seconds - 10);
+            onboarding::sweep(&world.app).await.unwrap();
+            if !talk.step().await.unwrap() {
+                break;
+            }
+        }
+        assert_eq!(world.certificates().await[0].state, State::Issued);
+        assert_eq!(world.runs(&born.guid()).await[0].outcome, Some(Outcome::Onboarded));
     }
 }
 

@@ -1,9 +1,11 @@
 //! Lost replies, crashes, restarts: the device gets in at its next try, with whichever GUID it has.
 
+use fdo_owner::ca;
 use fdo_owner::vouchers::State;
+use fdo_service::endpoint::{Conversation as _, Incoming};
 
 use crate::device::{Manner, Talk, onboard};
-use crate::world::World;
+use crate::world::{World, config};
 
 #[tokio::test]
 async fn when_71_is_lost_the_device_may_come_back_with_either_guid() {
@@ -27,6 +29,34 @@ async fn when_71_is_lost_the_device_may_come_back_with_either_guid() {
         assert_eq!(world.voucher(&born.guid()).await.unwrap().state, State::Archived);
         assert_eq!(Talk::hello(&world, &born, &Manner::new(&world)).await.err(), Some(6));
         talk.finish().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_same_70_twice_at_once_is_committed_once() {
+    for reuse in [false, true] {
+        let mut config = config();
+        config.onboarding.credential_reuse = reuse;
+        let world = World::with(config).await;
+        let born = world.device().await;
+        let manner = Manner { allow_reuse: reuse, ..Manner::new(&world) };
+        let mut talk = Talk::before(&world, &born, &manner, 70).await;
+        let incoming = || Incoming {
+            message_type: 70,
+            body: talk.next.body.clone().into(),
+            token: talk.token.clone(),
+            source: [127, 0, 0, 1].into(),
+            correlation: 1,
+        };
+        let (conversation, one, other) = (&world.conversation, incoming(), incoming());
+        let (one, other) = tokio::join!(conversation.answer(one), conversation.answer(other));
+        assert_eq!((one.unwrap().message_type, other.unwrap().message_type), (71, 71));
+        let known = world.known(&born.guid()).await;
+        assert_eq!(known.guid, talk.credential.take().unwrap().guid);
+        let issued = world.certificates().await;
+        assert_eq!((issued[0].state, issued[0].confirmed), (ca::State::Issued, true));
+        assert_eq!(known.certificate, Some(issued[0].serial.clone()));
+        assert_eq!(world.runs(&born.guid()).await.len(), 1);
     }
 }
 

@@ -11,6 +11,7 @@ pub struct Model {
     pub guid: String,
     pub new_guid: String,
     pub started: i64,
+    pub open_until: i64,
     pub finished: Option<i64>,
     pub phase: String,
     pub outcome: Option<String>,

@@ -6,6 +6,7 @@ mod m20261101_000010_certificates;
 mod m20261101_000011_registrations;
 mod m20261101_000012_onboardings;
 mod m20261101_000013_blocking;
+mod m20261101_000014_open_until;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000011_registrations::Migration));
         migrations.push(Box::new(m20261101_000012_onboardings::Migration));
         migrations.push(Box::new(m20261101_000013_blocking::Migration));
+        migrations.push(Box::new(m20261101_000014_open_until::Migration));
         migrations
     }
 }
