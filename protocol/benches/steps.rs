@@ -24,7 +24,7 @@ fn floor(c: &mut Criterion) {
         let mut world = World::new(key_type);
         let signature = world.owner.sign(&[0; 256]).unwrap();
         group.bench_function(BenchmarkId::new("sign", key_type), |b| {
-            b.iter(|| world.owner.sign(&[0; 256]).unwrap())
+            b.iter(|| world.owner.sign(&[0; 256]).unwrap());
         });
         group.bench_function(BenchmarkId::new("verify", key_type), |b| {
             b.iter(|| world.owner.verifying_key().verify(&[0; 256], &signature).unwrap());
