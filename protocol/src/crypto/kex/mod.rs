@@ -1,14 +1,31 @@
 //! The key exchange of TO2 (FDO 1.1, key exchange): xA of the owner in 61, xB of the device in 64, and the secret
 //! that both end with.
 
+mod dh;
 mod ecdh;
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::cbor::{Decode, Encode, Reader, Writer};
-use crate::crypto::{KexSuite, SharedSecret};
+use crate::crypto::{KexSuite, KeyType, SharedSecret};
 use crate::error::Error;
+use dh::Group;
+
+/// How a suite agrees on a secret.
+enum Mechanism {
+    Ecdh(KeyType),
+    Dh(Group),
+}
+
+fn mechanism(suite: KexSuite) -> Mechanism {
+    match suite {
+        KexSuite::Ecdh256 => Mechanism::Ecdh(KeyType::P256),
+        KexSuite::Ecdh384 => Mechanism::Ecdh(KeyType::P384),
+        KexSuite::Dhkexid14 => Mechanism::Dh(Group::Fourteen),
+        KexSuite::Dhkexid15 => Mechanism::Dh(Group::Fifteen),
+    }
+}
 
 /// The owner's side, from 61 until 64 comes. Encoded it holds the secret, so whoever stores it must seal it.
 pub struct OwnerKeyExchange {
@@ -23,8 +40,9 @@ impl OwnerKeyExchange {
     /// # Errors
     /// [`Error::Internal`] when there is no randomness.
     pub fn generate(suite: KexSuite, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
-        let (secret, public) = match suite {
-            KexSuite::Ecdh256 | KexSuite::Ecdh384 => ecdh::offer(ecdh::curve(suite), rng)?,
+        let (secret, public) = match mechanism(suite) {
+            Mechanism::Ecdh(curve) => ecdh::offer(curve, rng)?,
+            Mechanism::Dh(group) => dh::offer(group, rng)?,
         };
         Ok(Self { suite, secret, public })
     }
@@ -44,10 +62,9 @@ impl OwnerKeyExchange {
     /// # Errors
     /// [`Error::Rejected`] when it is not a share of this suite.
     pub fn finish(&self, x_b: &[u8]) -> Result<SharedSecret, Error> {
-        match self.suite {
-            KexSuite::Ecdh256 | KexSuite::Ecdh384 => {
-                ecdh::finish(ecdh::curve(self.suite), &self.secret, &self.public, x_b)
-            }
+        match mechanism(self.suite) {
+            Mechanism::Ecdh(curve) => ecdh::finish(curve, &self.secret, &self.public, x_b),
+            Mechanism::Dh(group) => dh::finish(group, &self.secret, x_b),
         }
     }
 }
@@ -78,8 +95,9 @@ impl KeyExchangeReply {
     /// # Errors
     /// [`Error::Rejected`] when xA is not a share of this suite, [`Error::Internal`] when there is no randomness.
     pub fn answer(suite: KexSuite, x_a: &[u8], rng: &mut dyn CryptoRng) -> Result<(Vec<u8>, SharedSecret), Error> {
-        match suite {
-            KexSuite::Ecdh256 | KexSuite::Ecdh384 => ecdh::answer(ecdh::curve(suite), x_a, rng),
+        match mechanism(suite) {
+            Mechanism::Ecdh(curve) => ecdh::answer(curve, x_a, rng),
+            Mechanism::Dh(group) => dh::answer(group, x_a, rng),
         }
     }
 }
@@ -107,11 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_the_other_curve_is_rejected() {
+    fn a_share_of_another_suite_is_rejected() {
         let mut rng = ChaCha20Rng::seed_from_u64(4);
-        let small = OwnerKeyExchange::generate(KexSuite::Ecdh256, &mut rng).unwrap();
-        let great = OwnerKeyExchange::generate(KexSuite::Ecdh384, &mut rng).unwrap();
-        assert!(matches!(small.finish(great.public()), Err(Error::Rejected(_))));
-        assert!(matches!(great.finish(small.public()), Err(Error::Rejected(_))));
+        let all = KexSuite::ALL.map(|suite| OwnerKeyExchange::generate(suite, &mut rng).unwrap());
+        for one in &all {
+            for other in all.iter().filter(|other| other.suite() != one.suite()) {
+                assert!(matches!(one.finish(other.public()), Err(Error::Rejected(_))));
+            }
+        }
     }
 }
