@@ -2,6 +2,10 @@
 //! devices and owners sent is fed to ours. Origins: `tests/vectors/README.md`.
 #![allow(clippy::unwrap_used)]
 
+mod proofs;
+mod roles;
+mod tunnel;
+
 use std::path::PathBuf;
 
 use fdo_protocol::cbor::{Decode, Encode, RawItem, Writer, decode, encode};
@@ -20,7 +24,8 @@ use fdo_protocol::voucher::{VerifiedVoucher, VerifyPolicy, Voucher};
 use fdo_protocol::{di, to0, to1, to2};
 use serde_json::Value;
 
-const TRANSCRIPTS: [&str; 13] = [
+const TRANSCRIPTS: [&str; 14] = [
+    SHORT_SIGNATURE,
     "transcripts-c-client/c-ec256-ecdh256-a128gcm.json",
     "transcripts-c-client/c-ec384-ecdh384-a256gcm-download.json",
     "transcripts-c-client/c-ec384-ecdh384-a256gcm-reuse.json",
@@ -35,6 +40,9 @@ const TRANSCRIPTS: [&str; 13] = [
     "transcripts-java-server/java-server-go-device-ec256.json",
     "transcripts-java-server/java-server-go-device-ec384.json",
 ];
+
+/// Its device drops a leading zero of a signature in the third of its four TO2s; none of them ends.
+const SHORT_SIGNATURE: &str = "misc/c-device-short-ecdsa-signature.json";
 
 struct Transcript {
     name: String,
@@ -66,6 +74,25 @@ impl Transcript {
         self.messages().into_iter().filter(|(known, _)| *known == number).map(|(_, body)| body).collect()
     }
 
+    /// The messages of each TO2, from 60 on.
+    fn to2_runs(&self) -> Vec<Vec<(u8, Vec<u8>)>> {
+        let mut runs: Vec<Vec<(u8, Vec<u8>)>> = Vec::new();
+        for message in self.messages() {
+            if message.0 == 60 {
+                runs.push(Vec::new());
+            }
+            if let (60..=71, Some(run)) = (message.0, runs.last_mut()) {
+                run.push(message);
+            }
+        }
+        runs
+    }
+
+    /// One of the parties' secrets, where it was recorded.
+    fn secret(&self, name: &str) -> Option<Vec<u8>> {
+        Some(hex::decode(self.json["secrets"][name].as_str()?).unwrap())
+    }
+
     fn voucher(&self, name: &str) -> Option<Voucher> {
         let bytes = hex::decode(self.json[name].as_str()?).unwrap();
         Some(Voucher::from_bytes(&bytes).unwrap())
@@ -75,6 +102,11 @@ impl Transcript {
     fn sold(&self) -> VerifiedVoucher {
         let voucher = self.voucher("voucher_2_entries").or_else(|| self.voucher("voucher_1_entry")).unwrap();
         voucher.verify(&VerifyPolicy::default()).unwrap()
+    }
+
+    /// Whether a TO2 came to its end.
+    fn is_whole(&self) -> bool {
+        self.messages().iter().any(|(number, _)| *number == 71)
     }
 
     fn session_key(&self) -> Vec<u8> {
@@ -177,7 +209,7 @@ fn to0_and_to1_are_accepted() {
 #[test]
 fn to2_ends_in_the_recorded_voucher() {
     let mut rng: rand_chacha::ChaCha20Rng = rand_core::SeedableRng::seed_from_u64(5);
-    for transcript in transcripts() {
+    for transcript in transcripts().filter(Transcript::is_whole) {
         let sold = transcript.sold();
         let hello: HelloDevice = decode(&transcript.message(60)).unwrap();
         let state: ExpectReady = decode(&expect_ready(&transcript, &sold, &hello)).unwrap();
@@ -232,7 +264,7 @@ fn expect_ready(transcript: &Transcript, sold: &VerifiedVoucher, hello: &HelloDe
 /// The C client drops a leading zero of r or s now and then; its proof is accepted all the same.
 #[test]
 fn a_signature_that_lost_a_zero_is_accepted() {
-    let transcript = Transcript::load("misc/c-device-short-ecdsa-signature.json");
+    let transcript = Transcript::load(SHORT_SIGNATURE);
     let voucher = transcript.voucher("voucher_1_entry").unwrap().verify(&VerifyPolicy::default()).unwrap();
     let device: &VerifyingKey = voucher.device_key();
     let proofs = transcript.all(64);
