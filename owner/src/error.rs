@@ -11,7 +11,7 @@ use crate::config::SettingError;
 use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
-use crate::{ca, claims, inventory, manufacturers, networks, registration, trust, vouchers};
+use crate::{ca, claims, inventory, manufacturers, networks, registration, resale, trust, vouchers};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +63,11 @@ impl From<vouchers::Error> for Problem {
         let (code, detail) = (error.code(), error.to_string());
         match error {
             vouchers::Error::NotFound(_) => Self::not_found(code, detail),
-            vouchers::Error::Fork(_) | vouchers::Error::OtherMaker(_) | vouchers::Error::NotInUse(..) => {
-                Self::conflict(code, detail)
-            }
+            vouchers::Error::Fork(_)
+            | vouchers::Error::OtherMaker(_)
+            | vouchers::Error::SoldOn(_)
+            | vouchers::Error::SaleOpen(_)
+            | vouchers::Error::NotInUse(..) => Self::conflict(code, detail),
             vouchers::Error::Database(_) | vouchers::Error::Inventory(_) => Self::internal(&error),
             _ => Self::unprocessable(code, detail),
         }
@@ -118,6 +120,27 @@ impl From<manufacturers::Error> for Problem {
             manufacturers::Error::Call(error) => Self::from_call(&error),
             manufacturers::Error::Trust(error) => error.into(),
             manufacturers::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<resale::Error> for Problem {
+    fn from(error: resale::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            resale::Error::NeverOnboarded(_) => Self::conflict("resale-never-onboarded", detail),
+            resale::Error::OtherKey { .. } => Self::conflict("resale-other-key", detail),
+            resale::Error::HandedOver(_) => Self::conflict("resale-handed-over", detail),
+            resale::Error::NothingLeft(_) => Self::conflict("resale-nothing-left", detail),
+            resale::Error::NotFound(_) => Self::not_found("resale-unknown", detail),
+            resale::Error::Key(_) => Self::unprocessable("resale-key", detail),
+            resale::Error::KeyType { .. } => Self::unprocessable("resale-key-type", detail),
+            resale::Error::OwnKey(_) => Self::unprocessable("resale-own-key", detail),
+            resale::Error::Voucher(error) => error.into(),
+            resale::Error::Inventory(error) => error.into(),
+            resale::Error::Extend(_) | resale::Error::KeyGone(_) | resale::Error::Database(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

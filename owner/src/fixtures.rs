@@ -103,15 +103,21 @@ impl Maker {
 
     /// A device's voucher as DI leaves it.
     pub(crate) fn voucher(&mut self, device: &Made) -> VerifiedVoucher {
+        let key = self.key.verifying_key().clone();
+        self.voucher_of_owner(device, &key)
+    }
+
+    /// A device's voucher as TO2 leaves it: its owner's key stands where its maker's did.
+    pub(crate) fn voucher_of_owner(&mut self, device: &Made, owner: &VerifyingKey) -> VerifiedVoucher {
         let certificates = vec![device.certificate.clone(), self.ca_der.clone()];
-        let (device_type, maker_type) = (device.key.key_type(), self.key.key_type());
+        let (device_type, maker_type) = (device.key.key_type(), owner.key_type());
         let parts: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
         let hash = Hash::of(HashType::for_keys(device_type, maker_type), &parts);
         let header = Wrapped::new(OvHeader::new(
             Guid::random(&mut self.rng),
             RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "127.0.0.1", 8041)]),
             "camera".to_owned(),
-            PublicKey::x509(self.key.verifying_key()),
+            PublicKey::x509(owner),
             Some(hash),
         ));
         let hmac = Hmac::of(HmacType::for_keys(device_type, maker_type), &[7; 32], &[b"header"]).unwrap();

@@ -28,6 +28,7 @@ pub mod serviceinfo;
 
 // level 3: whole procedures
 pub mod onboarding;
+pub mod resale;
 
 // level 4: edges
 pub mod cli;

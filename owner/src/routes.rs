@@ -13,7 +13,9 @@ use fdo_service::{operators, problem};
 use crate::app::App;
 use crate::config::Config;
 use crate::onboarding::Conversation;
-use crate::{ca, claims, inventory, keys, manufacturers, networks, onboarding, registration, trust, vouchers};
+use crate::{
+    ca, claims, inventory, keys, manufacturers, networks, onboarding, registration, resale, trust, vouchers,
+};
 
 /// An upload of vouchers, many of them in PEM.
 const UPLOAD_LIMIT: usize = 64 * 1024 * 1024;
@@ -62,6 +64,12 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
         .service(resource("vouchers/{guid}/download").route(get().to(vouchers::routes::download)))
         .service(resource("vouchers/{guid}/block").route(post().to(vouchers::routes::block)))
         .service(resource("vouchers/{guid}/unblock").route(post().to(vouchers::routes::unblock)));
+    let resell = resource("vouchers/{name}/resell").route(post().to(resale::routes::resell));
+    cfg.service(resell).service(resource("resales").route(get().to(resale::routes::list)));
+    cfg.service(resource("resales/{guid}").route(get().to(resale::routes::get)))
+        .service(resource("resales/{guid}/hand-over").route(post().to(resale::routes::hand_over)))
+        .service(resource("resales/{guid}/confirm").route(post().to(resale::routes::confirm)))
+        .service(resource("resales/{guid}/cancel").route(post().to(resale::routes::cancel)));
     let networks = resource("networks").route(get().to(networks::routes::list));
     let network = resource("networks/{id}").route(get().to(networks::routes::get));
     cfg.service(networks.route(post().to(networks::routes::create)))

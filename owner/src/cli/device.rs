@@ -10,7 +10,7 @@ use crate::inventory::routes::DeviceView;
 pub(super) enum Command {
     /// All devices.
     List {
-        /// imported, registered, started, onboarded, failed or blocked.
+        /// imported, registered, started, onboarded, failed, blocked or sold.
         #[arg(long)]
         state: Option<String>,
         /// Part of a serial, a GUID or a model.

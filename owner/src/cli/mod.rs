@@ -7,6 +7,7 @@ mod manufacturer;
 mod network;
 mod onboarding;
 mod registration;
+mod resale;
 mod serve;
 mod token;
 mod trust;
@@ -64,6 +65,9 @@ enum Command {
     /// Ownership vouchers.
     #[command(subcommand)]
     Voucher(voucher::Command),
+    /// Devices that were sold on.
+    #[command(subcommand)]
+    Resale(resale::Command),
     /// The fleet.
     #[command(subcommand)]
     Device(device::Command),
@@ -132,6 +136,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Serve(_) => Ok(()),
         Command::Claim(claim) => claim::run(claim, &api, output).await,
         Command::Voucher(command) => voucher::run(command, &api, output).await,
+        Command::Resale(command) => resale::run(command, &api, output).await,
         Command::Device(command) => device::run(command, &api, output).await,
         Command::Onboarding(which) => Ok(onboarding::run(which, &api, output).await?),
         Command::Registration(command) => Ok(registration::run(command, &api, output).await?),

@@ -1,10 +1,11 @@
-//! `fdo-owner voucher list|get|import|download|block|unblock`.
+//! `fdo-owner voucher list|get|import|download|resell|block|unblock`.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use fdo_service::cli::{ApiClient, CliError, Output, Table, progress};
 
+use super::resale::{self, Resell};
 use super::{Error, read_file};
 use crate::vouchers::routes::{CBOR, Report, ReportItem, VoucherView};
 
@@ -12,7 +13,7 @@ use crate::vouchers::routes::{CBOR, Report, ReportItem, VoucherView};
 pub(super) enum Command {
     /// All vouchers.
     List {
-        /// imported, onboarded, replaced, archived or blocked.
+        /// imported, onboarded, replaced, archived, blocked, sold or delivered.
         #[arg(long)]
         state: Option<String>,
     },
@@ -36,6 +37,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Sell a device on: extend its voucher to the next owner's key.
+    Resell(Resell),
     /// Stop a device: no onboarding, no registration.
     Block { guid: String },
     /// Let it go on.
@@ -64,6 +67,7 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
                 None => Ok(output.bytes(&bytes)?),
             }
         }
+        Command::Resell(args) => resale::resell(args, api, output).await,
         Command::Block { guid } | Command::Unblock { guid } => {
             let verb = if matches!(command, Command::Block { .. }) { "block" } else { "unblock" };
             let voucher: VoucherView = api.post(&format!("/api/v1/vouchers/{guid}/{verb}"), &()).await?;

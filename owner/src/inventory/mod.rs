@@ -6,12 +6,12 @@ mod store;
 use std::fmt;
 
 use fdo_protocol::Guid;
-use fdo_service::database::DbErr;
+use fdo_service::database::{ConnectionTrait, DbErr};
 use serde::{Deserialize, Serialize};
 
 pub use store::{
-    Filter, NewDevice, Onboarded, find, find_by_guid, guids_of, insert, list, move_to, record_onboarded,
-    record_registered, record_state, set_blocked,
+    Filter, NewDevice, Onboarded, find, find_by_guid, forget, guids_of, insert, list, mark_sold, move_to,
+    record_onboarded, record_registered, record_state, set_blocked, take_back, unmark_sold,
 };
 
 /// Where a device stands.
@@ -29,11 +29,20 @@ pub enum DeviceState {
     Failed,
     /// An operator stopped it.
     Blocked,
+    /// It was sold on, and is kept until its new owner has the voucher.
+    Sold,
 }
 
 impl DeviceState {
-    const ALL: [Self; 6] =
-        [Self::Imported, Self::Registered, Self::Started, Self::Onboarded, Self::Failed, Self::Blocked];
+    const ALL: [Self; 7] = [
+        Self::Imported,
+        Self::Registered,
+        Self::Started,
+        Self::Onboarded,
+        Self::Failed,
+        Self::Blocked,
+        Self::Sold,
+    ];
 
     /// As it stands in the API and in the database.
     pub fn name(self) -> &'static str {
@@ -44,6 +53,7 @@ impl DeviceState {
             Self::Onboarded => "onboarded",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
+            Self::Sold => "sold",
         }
     }
 
@@ -96,4 +106,19 @@ pub enum Error {
     Ambiguous(String),
     #[error("the inventory's database failed")]
     Database(#[from] DbErr),
+}
+
+/// By any GUID that it has or had, else by its serial.
+pub async fn find_by_name(conn: &impl ConnectionTrait, name: &str) -> Result<Device, Error> {
+    // A serial may look like a GUID, so what is no known GUID is looked up as a serial as well.
+    if let Ok(guid) = name.parse::<Guid>()
+        && let Some(device) = store::find_by_guid(conn, &guid).await?
+    {
+        return Ok(device);
+    }
+    let mut devices = store::by_serial(conn, name).await?;
+    if devices.len() > 1 {
+        return Err(Error::Ambiguous(name.to_owned()));
+    }
+    devices.pop().ok_or_else(|| Error::NotFound(name.to_owned()))
 }

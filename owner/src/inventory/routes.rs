@@ -1,13 +1,12 @@
 //! `/api/v1/devices`.
 
 use actix_web::web::{Data, Json, Path, Query};
-use fdo_protocol::Guid;
 use fdo_service::operators::require::{Read, Require};
 use fdo_service::paging::{Page, PageQuery};
 use fdo_service::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use super::{Device, DeviceState, Error, Filter, store};
+use super::{Device, DeviceState, Filter, store};
 use crate::app::App;
 
 /// A device as operators see it.
@@ -88,23 +87,9 @@ pub async fn list(
 
 /// `GET /api/v1/devices/{guid or serial}`
 pub async fn get(app: Data<App>, _: Require<Read>, name: Path<String>) -> Result<Json<DeviceView>, Problem> {
-    let device = find_by_name(&app, &name).await?;
+    let device = super::find_by_name(&app.db, &name).await?;
     let guids = store::guids_of(&app.db, &device.id).await?;
     let mut view = DeviceView::from(device);
     view.guids = guids.into_iter().map(|(guid, since)| GuidView { guid: guid.to_string(), since }).collect();
     Ok(Json(view))
-}
-
-async fn find_by_name(app: &App, name: &str) -> Result<Device, Error> {
-    // A serial may look like a GUID, so what is no known GUID is looked up as a serial as well.
-    if let Ok(guid) = name.parse::<Guid>()
-        && let Some(device) = store::find_by_guid(&app.db, &guid).await?
-    {
-        return Ok(device);
-    }
-    let mut devices = store::by_serial(&app.db, name).await?;
-    if devices.len() > 1 {
-        return Err(Error::Ambiguous(name.to_owned()));
-    }
-    devices.pop().ok_or_else(|| Error::NotFound(name.to_owned()))
 }

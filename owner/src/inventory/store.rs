@@ -175,7 +175,7 @@ pub async fn list(
     Ok(rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?)
 }
 
-/// Notes where a device stands; one that is blocked stays so.
+/// Notes where a device stands; one that is blocked or sold stays so.
 pub async fn record_state(
     conn: &impl ConnectionTrait,
     now: u64,
@@ -190,10 +190,15 @@ pub async fn record_state(
         .col_expr(device::Column::Reason, Expr::value(reason))
         .col_expr(device::Column::Updated, Expr::value(signed(now)))
         .filter(device::Column::Id.in_subquery(owner_of(guid)))
-        .filter(device::Column::State.ne(DeviceState::Blocked.name()))
+        .filter(is_ours())
         .exec(conn)
         .await?;
     Ok(())
+}
+
+/// Neither stopped nor sold.
+fn is_ours() -> Expr {
+    device::Column::State.is_not_in([DeviceState::Blocked.name(), DeviceState::Sold.name()])
 }
 
 /// Stops a device, or lets it go on from where it stood.
@@ -231,7 +236,7 @@ pub struct Onboarded<'a> {
     pub certificate: Option<&'a (String, u64)>,
 }
 
-/// Notes that a device was onboarded; false where it is blocked.
+/// Notes that a device was onboarded; false where it is blocked or sold.
 pub async fn record_onboarded(
     conn: &impl ConnectionTrait,
     now: u64,
@@ -249,7 +254,7 @@ pub async fn record_onboarded(
         .col_expr(device::Column::Onboarded, Expr::value(signed(now)))
         .col_expr(device::Column::Updated, Expr::value(signed(now)))
         .filter(device::Column::Id.eq(onboarded.id))
-        .filter(device::Column::State.ne(DeviceState::Blocked.name()))
+        .filter(is_ours())
         .exec(conn)
         .await?;
     if updated.rows_affected == 0 {
@@ -270,5 +275,52 @@ pub async fn record_registered(conn: &impl ConnectionTrait, now: u64, guid: &Gui
         .filter(device::Column::State.eq(DeviceState::Imported.name()))
         .exec(conn)
         .await?;
+    Ok(())
+}
+
+/// Notes that a device is sold, and keeps from where; false where it is blocked, sold or gone. Whoever else sells it
+/// waits here.
+pub async fn mark_sold(conn: &impl ConnectionTrait, now: u64, id: &str) -> Result<bool, Error> {
+    let updated = device::Entity::update_many()
+        .col_expr(device::Column::BlockedFrom, Expr::col(device::Column::State))
+        .col_expr(device::Column::State, Expr::value(DeviceState::Sold.name()))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(id))
+        .filter(is_ours())
+        .exec(conn)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// The sale came to nothing: the device stands where it stood.
+pub async fn unmark_sold(conn: &impl ConnectionTrait, now: u64, id: &str) -> Result<(), Error> {
+    let before = [Expr::col(device::Column::BlockedFrom), Expr::value(DeviceState::Imported.name())];
+    device::Entity::update_many()
+        .col_expr(device::Column::State, Func::coalesce(before).into())
+        .col_expr(device::Column::BlockedFrom, Expr::value(None::<String>))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(id))
+        .filter(device::Column::State.eq(DeviceState::Sold.name()))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// A sold device was bought back under the same GUID; false where its row is gone.
+pub async fn take_back(conn: &impl ConnectionTrait, now: u64, id: &str) -> Result<bool, Error> {
+    let updated = device::Entity::update_many()
+        .col_expr(device::Column::State, Expr::value(DeviceState::Imported.name()))
+        .col_expr(device::Column::BlockedFrom, Expr::value(None::<String>))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(id))
+        .exec(conn)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// Its new owner has it: the device and its GUIDs are no longer here.
+pub async fn forget(conn: &impl ConnectionTrait, id: &str) -> Result<(), Error> {
+    device_guid::Entity::delete_many().filter(device_guid::Column::DeviceId.eq(id)).exec(conn).await?;
+    device::Entity::delete_by_id(id).exec(conn).await?;
     Ok(())
 }

@@ -62,7 +62,9 @@ pub(super) async fn commit(
         certificate: certificate.as_ref(),
     };
     if !inventory::record_onboarded(&transaction, now, &onboarded).await? {
-        return Err(vouchers::Error::NotInUse(completed.guid, vouchers::State::Blocked).into());
+        let stored = vouchers::find_by_guid(&transaction, &completed.guid).await?;
+        let state = stored.map_or(vouchers::State::Delivered, |voucher| voucher.state);
+        return Err(vouchers::Error::NotInUse(completed.guid, state).into());
     }
     match &completed.replacement {
         Some(replacement) => {

@@ -22,7 +22,7 @@ use fdo_service::endpoint::{self, Fault, Incoming, Outgoing};
 use fdo_service::sessions::{Loaded, Next, Protocol, Step};
 
 pub use progress::Progress;
-pub use store::{Outcome, Phase, Run, latest, list};
+pub use store::{Outcome, Phase, Run, forget, latest, list};
 
 use crate::app::App;
 use crate::registration::presentable;
@@ -181,14 +181,17 @@ impl Conversation {
     }
 }
 
-/// The device's record, unless an operator has stopped it since 60.
+/// The device's record, unless an operator has stopped or sold it since 60.
 async fn in_use(app: &App, facts: &Facts) -> Result<inventory::Device, Failure> {
     let device = inventory::find(&app.db, &facts.device_id).await?;
     let device = device.ok_or(Error::Internal("a device without its record"))?;
-    if device.state == inventory::DeviceState::Blocked {
-        return Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Blocked).into());
+    match device.state {
+        inventory::DeviceState::Blocked => {
+            Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Blocked).into())
+        }
+        inventory::DeviceState::Sold => Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Sold).into()),
+        _ => Ok(device),
     }
-    Ok(device)
 }
 
 impl endpoint::Conversation for Conversation {

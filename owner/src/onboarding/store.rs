@@ -206,3 +206,8 @@ pub async fn latest(conn: &impl ConnectionTrait, device_id: &str) -> Result<Opti
     let query = Entity::find().filter(Column::DeviceId.eq(device_id)).order_by_desc(Column::Id);
     query.one(conn).await?.map(Run::try_from).transpose()
 }
+
+/// The device is not ours any more, so what it said of itself is not kept.
+pub async fn forget(conn: &impl ConnectionTrait, device_id: &str) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::DeviceId.eq(device_id)).exec(conn).await.map(|_| ())
+}

@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 use rand_core::Rng;
 use tokio::sync::{Notify, Semaphore};
 
-pub use store::{Registration, list};
+pub use store::{Registration, forget, list};
 
 use crate::app::App;
 use crate::keys::OwnerKeys;

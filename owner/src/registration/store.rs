@@ -110,3 +110,12 @@ pub async fn list(
     }
     query.all(conn).await?.into_iter().map(Registration::try_from).collect()
 }
+
+/// The voucher is not ours any more.
+pub async fn forget(conn: &impl ConnectionTrait, guid: &Guid) -> Result<(), DbErr> {
+    registration::Entity::delete_many()
+        .filter(registration::Column::Guid.eq(guid.to_string()))
+        .exec(conn)
+        .await
+        .map(|_| ())
+}

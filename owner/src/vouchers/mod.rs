@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod routes;
+mod sale;
 mod store;
 pub mod upload;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use fdo_service::database::DbErr;
 use serde::{Deserialize, Serialize};
 
 pub use accept::{Acceptance, AcceptedVoucher};
+pub use sale::{ForSale, deliver, for_sale, keep_after_all, sell};
 pub use store::{
     Imported, bytes, confirm_seen, due_for_registration, find_by_guid, find_for_onboarding, import, list, replace,
     reuse, set_blocked, set_registration,
@@ -33,10 +35,24 @@ pub enum State {
     Archived,
     /// An operator stopped the device.
     Blocked,
+    /// The device was sold on; its voucher is kept until the new owner has it.
+    Sold,
+    /// The new owner has it. The row stays, so that nobody sells the same device twice.
+    Delivered,
 }
 
 impl State {
-    const ALL: [Self; 5] = [Self::Imported, Self::Onboarded, Self::Replaced, Self::Archived, Self::Blocked];
+    const ALL: [Self; 7] = [
+        Self::Imported,
+        Self::Onboarded,
+        Self::Replaced,
+        Self::Archived,
+        Self::Blocked,
+        Self::Sold,
+        Self::Delivered,
+    ];
+    /// Those that TO2 may begin with.
+    const IN_USE: [Self; 3] = [Self::Imported, Self::Onboarded, Self::Replaced];
 
     /// As it stands in the API and in the database.
     pub fn name(self) -> &'static str {
@@ -46,7 +62,14 @@ impl State {
             Self::Replaced => "replaced",
             Self::Archived => "archived",
             Self::Blocked => "blocked",
+            Self::Sold => "sold",
+            Self::Delivered => "delivered",
         }
+    }
+
+    /// Whether a device may be onboarded with a voucher in this state.
+    pub fn is_in_use(self) -> bool {
+        Self::IN_USE.contains(&self)
     }
 
     fn from_name(name: &str) -> Option<Self> {
@@ -105,6 +128,14 @@ pub enum Error {
     Fork(Guid),
     #[error("this device is known under {0}, and this voucher comes from another maker")]
     OtherMaker(Guid),
+    #[error(
+        "{0} was sold on from here; what its new owner extends to one of our keys is taken, this voucher is not"
+    )]
+    SoldOn(Guid),
+    #[error(
+        "{0}, this device's last GUID here, is sold, and nobody has said that its new owner has it; say so with `fdo-owner resale confirm {0}`, then import again"
+    )]
+    SaleOpen(Guid),
     #[error("there is no voucher for {0}")]
     NotFound(Guid),
     #[error("{0} is {1}; only a voucher that is in use can be changed")]

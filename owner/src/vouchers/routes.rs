@@ -202,6 +202,8 @@ impl Error {
             Self::Untrusted(_) => "voucher-untrusted",
             Self::Fork(_) => "voucher-fork",
             Self::OtherMaker(_) => "voucher-other-maker",
+            Self::SoldOn(_) => "voucher-sold-on",
+            Self::SaleOpen(_) => "voucher-sale-open",
             Self::NotFound(_) => "voucher-unknown",
             Self::NotInUse(..) => "voucher-not-in-use",
             Self::Database(_) | Self::Inventory(_) => "internal",

@@ -8,7 +8,7 @@ use sea_orm::sea_query::{ExprTrait, Func};
 use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TryInsertResult};
 use sha2::{Digest, Sha256};
 
-use super::{AcceptedVoucher, Error, State, StoredVoucher};
+use super::{AcceptedVoucher, Error, State, StoredVoucher, sale};
 use crate::db::entity::voucher::{ActiveModel, Column, Entity, Model};
 use crate::db::{signed, unsigned};
 use crate::inventory::{self, DeviceState, NewDevice};
@@ -59,15 +59,23 @@ pub async fn import(conn: &impl ConnectionTrait, now: u64, accepted: &AcceptedVo
     }
     let guid = voucher.guid();
     let stored = locked(conn, &guid).await?.ok_or(Error::NotFound(guid))?;
+    let is_delivered = stored.state == State::Delivered.name();
     if stored.hash == hash(voucher.bytes()) {
-        return Ok(Imported::Same);
+        return if is_delivered { Err(Error::SoldOn(guid)) } else { Ok(Imported::Same) };
     }
     let earlier = Voucher::from_bytes(&stored.bytes)?;
     let longer = voucher.entries().len() > earlier.entries().len() && voucher.continues(&earlier);
-    if !longer || stored.state != State::Imported.name() {
+    let extensible = [State::Imported, State::Sold, State::Delivered].map(State::name);
+    if !longer || !extensible.contains(&stored.state.as_str()) {
         return Err(Error::Fork(guid));
     }
+    if stored.state != State::Imported.name() {
+        // Only whom it was sold to can have gone on with the chain: it comes back.
+        sale::take_back(conn, now, &guid, accepted).await?;
+    }
     Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Imported.name()))
+        .col_expr(Column::BlockedFrom, Expr::value(None::<String>))
         .col_expr(Column::Bytes, Expr::value(voucher.bytes().to_vec()))
         .col_expr(Column::Hash, Expr::value(hash(voucher.bytes())))
         .col_expr(Column::OwnerKey, Expr::value(keys::fingerprint(voucher.owner_key())))
@@ -85,17 +93,11 @@ async fn settle_device(conn: &impl ConnectionTrait, now: u64, accepted: &Accepte
     let voucher = &accepted.voucher;
     let owner_key = accepted.owner_key_type().to_string();
     let Some(device) = inventory::find(conn, &accepted.device_id).await? else {
-        let new = NewDevice {
-            id: &accepted.device_id,
-            serial: accepted.serial(),
-            guid: voucher.guid(),
-            model: accepted.asserted.model.as_deref().or(Some(&voucher.header().device_info)),
-            device_info: &voucher.header().device_info,
-            owner_key: &owner_key,
-            maker: accepted.asserted.maker.as_deref(),
-        };
-        return Ok(inventory::insert(conn, now, &new).await?);
+        return new_device(conn, now, accepted).await;
     };
+    if device.state == DeviceState::Sold {
+        return Err(Error::SaleOpen(device.guid));
+    }
     let maker_key = keys::fingerprint(voucher.manufacturer_key());
     let earlier = Entity::find()
         .filter(Column::DeviceId.eq(&accepted.device_id))
@@ -117,6 +119,25 @@ async fn settle_device(conn: &impl ConnectionTrait, now: u64, accepted: &Accepte
         _ => DeviceState::Imported,
     };
     Ok(inventory::move_to(conn, now, &device.id, &voucher.guid(), &owner_key, state).await?)
+}
+
+/// The device's row, as its voucher tells of it.
+pub(super) async fn new_device(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    accepted: &AcceptedVoucher,
+) -> Result<(), Error> {
+    let voucher = &accepted.voucher;
+    let new = NewDevice {
+        id: &accepted.device_id,
+        serial: accepted.serial(),
+        guid: voucher.guid(),
+        model: accepted.asserted.model.as_deref().or(Some(&voucher.header().device_info)),
+        device_info: &voucher.header().device_info,
+        owner_key: &accepted.owner_key_type().to_string(),
+        maker: accepted.asserted.maker.as_deref(),
+    };
+    Ok(inventory::insert(conn, now, &new).await?)
 }
 
 fn archive(now: u64) -> sea_orm::UpdateMany<Entity> {
@@ -153,14 +174,18 @@ fn hash(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
+pub(super) fn is_in_use() -> Expr {
+    Column::State.is_in(State::IN_USE.map(State::name))
+}
+
 /// The row, locked until the transaction ends.
-async fn locked(conn: &impl ConnectionTrait, guid: &Guid) -> Result<Option<Model>, DbErr> {
+pub(super) async fn locked(conn: &impl ConnectionTrait, guid: &Guid) -> Result<Option<Model>, DbErr> {
     let query = Entity::find_by_id(guid.to_string());
     let query = if database::is_postgres(conn) { query.lock_exclusive() } else { query };
     query.one(conn).await
 }
 
-/// The voucher that TO2 with this GUID begins with: one SELECT. None where the GUID is unknown, archived or blocked.
+/// The voucher that TO2 with this GUID begins with: one SELECT. None where the GUID is unknown, or not in use.
 pub async fn find_for_onboarding(
     conn: &impl ConnectionTrait,
     guid: &Guid,
@@ -168,7 +193,7 @@ pub async fn find_for_onboarding(
     let found: Option<Vec<u8>> = Entity::find_by_id(guid.to_string())
         .select_only()
         .column(Column::Bytes)
-        .filter(Column::State.is_not_in([State::Archived.name(), State::Blocked.name()]))
+        .filter(is_in_use())
         .into_tuple()
         .one(conn)
         .await?;
@@ -215,7 +240,7 @@ pub async fn replace(
     let row_of_old = locked(conn, old).await?.ok_or(Error::NotFound(*old))?;
     let new = next(&VerifiedVoucher::trust_stored(&row_of_old.bytes)?)?;
     let stored = StoredVoucher::try_from(row_of_old)?;
-    if matches!(stored.state, State::Archived | State::Blocked) {
+    if !stored.state.is_in_use() {
         return Err(Error::NotInUse(*old, stored.state));
     }
     if let Some(unseen) = stored.replaced_by {
@@ -243,7 +268,7 @@ pub async fn reuse(conn: &impl ConnectionTrait, now: u64, guid: &Guid) -> Result
         .col_expr(Column::RegisterAt, Expr::value(None::<i64>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
         .filter(Column::Guid.eq(guid.to_string()))
-        .filter(Column::State.is_not_in([State::Archived.name(), State::Blocked.name()]))
+        .filter(is_in_use())
         .exec(conn)
         .await?;
     if updated.rows_affected == 0 {
@@ -263,7 +288,7 @@ pub async fn confirm_seen(conn: &impl ConnectionTrait, now: u64, guid: &Guid) ->
 /// through TO2, and TO0 is not renewed.
 pub async fn set_blocked(conn: &impl ConnectionTrait, now: u64, guid: &Guid, blocked: bool) -> Result<(), Error> {
     let stored = find_by_guid(conn, guid).await?.ok_or(Error::NotFound(*guid))?;
-    if stored.state == State::Archived {
+    if !stored.state.is_in_use() && stored.state != State::Blocked {
         return Err(Error::NotInUse(*guid, stored.state));
     }
     // The device's row comes first, as at 70: an onboarding that is being committed is either waited for or refused.
@@ -282,7 +307,7 @@ async fn block_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Re
         .col_expr(Column::RegisterAt, Expr::value(None::<i64>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
         .filter(Column::DeviceId.eq(device_id))
-        .filter(Column::State.is_not_in([State::Archived.name(), State::Blocked.name()]))
+        .filter(is_in_use())
         .exec(conn)
         .await?;
     Ok(())
@@ -315,7 +340,7 @@ pub async fn due_for_registration(conn: &impl ConnectionTrait, now: u64, limit: 
         .select_only()
         .column(Column::Guid)
         .filter(Column::RegisterAt.lte(signed(now)))
-        .filter(Column::State.is_not_in([State::Archived.name(), State::Blocked.name()]))
+        .filter(is_in_use())
         .order_by_asc(Column::RegisterAt)
         .limit(limit)
         .into_tuple()

@@ -9,5 +9,6 @@ pub mod manufacturer;
 pub mod network;
 pub mod onboarding;
 pub mod registration;
+pub mod resale;
 pub mod trusted_key;
 pub mod voucher;

@@ -7,6 +7,7 @@ mod m20261101_000011_registrations;
 mod m20261101_000012_onboardings;
 mod m20261101_000013_blocking;
 mod m20261101_000014_open_until;
+mod m20261125_000030_resales;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000012_onboardings::Migration));
         migrations.push(Box::new(m20261101_000013_blocking::Migration));
         migrations.push(Box::new(m20261101_000014_open_until::Migration));
+        migrations.push(Box::new(m20261125_000030_resales::Migration));
         migrations
     }
 }
