@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::conversation::Rendezvous;
 use crate::db::Migrator;
-use crate::policy::Policy;
+use crate::policy::Policies;
 use crate::redirection::To1;
 use crate::registration::To0;
 use crate::registrations::{Registrations, purge};
@@ -42,7 +42,7 @@ pub struct App {
     pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
-    pub policy: Policy,
+    pub policies: Arc<Policies>,
     pub registrations: Arc<Registrations>,
 }
 
@@ -57,6 +57,10 @@ pub enum StartError {
     Connect(#[from] DatabaseError),
     #[error("the database failed: {0}")]
     Database(#[from] DbErr),
+    #[error(
+        "[policy] min_wait_seconds is more than max_wait_seconds, or that is 0: nobody could register; set them right"
+    )]
+    Policy,
     #[error(transparent)]
     Operators(#[from] OperatorError),
     #[error(transparent)]
@@ -73,6 +77,9 @@ impl App {
         clock: Clock,
         random: Random,
     ) -> Result<(Self, Option<Zeroizing<String>>), StartError> {
+        if !config.policy.is_consistent() {
+            return Err(StartError::Policy);
+        }
         data_dir::create(data_dir)
             .map_err(|source| StartError::DataDir { path: data_dir.display().to_string(), source })?;
         let sealing = secret_file::load_or_create_key(&data_dir.join(SEALING_KEY_FILE), &mut random.rng())?;
@@ -86,7 +93,7 @@ impl App {
             limits: Limits::new(&config.limits),
             metrics: Metrics::new(),
             health: Health::new(db.clone()),
-            policy: Policy::new(&config.policy),
+            policies: Arc::new(Policies::new(db.clone(), &config.policy)),
             registrations: Arc::new(Registrations::open(db.clone(), &config.registrations).await?),
             db,
             clock,
@@ -101,7 +108,7 @@ impl App {
             clock: self.clock.clone(),
             random: self.random.clone(),
             tokens: self.tokens.clone(),
-            policy: self.policy.clone(),
+            policies: self.policies.clone(),
             registrations: self.registrations.clone(),
             metrics: self.metrics.clone(),
         };

@@ -4,14 +4,16 @@
 
 pub mod db;
 
-// level 1: who may register, and what is registered
-pub mod policy;
+// level 1: what is registered
 pub mod registrations;
+
+// level 2: who may register
+pub mod policy;
 
 pub mod config;
 mod error;
 
-// level 2: one conversation each
+// level 3: one conversation each
 pub mod redirection;
 pub mod registration;
 

@@ -11,6 +11,7 @@ use fdo_service::{operators, problem};
 use crate::app::App;
 use crate::config::Config;
 use crate::conversation::Rendezvous;
+use crate::policy;
 use crate::registrations::routes as registrations;
 
 /// The two listeners, "device" and "operator".
@@ -38,6 +39,7 @@ fn operator(cfg: &mut ServiceConfig, app: &App) {
     app.health.configure(cfg);
     app.metrics.configure(cfg);
     operators::routes::configure(cfg, &app.operators);
+    policy::routes::configure(cfg, &app.policies);
     cfg.app_data(web::Data::from(app.registrations.clone()))
         .app_data(web::Data::new(app.clock.clone()))
         .service(web::resource("/api/v1/registrations").route(web::get().to(registrations::list)))

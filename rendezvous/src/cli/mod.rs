@@ -1,5 +1,6 @@
 //! The command line: `serve`, and a thin client of the operator API.
 
+mod policy;
 mod registration;
 mod serve;
 mod token;
@@ -16,6 +17,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::app::StartError;
 use crate::config::{Config, ENV_PREFIX};
+use crate::policy::PolicyError;
 
 /// The FDO rendezvous: owners register where their devices find them, devices ask for it.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ enum Command {
     /// What is registered.
     #[command(subcommand)]
     Registration(registration::Command),
+    /// Who may register, and on which terms.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Tokens of operators.
     #[command(subcommand)]
     Token(token::Command),
@@ -69,6 +74,12 @@ pub enum Error {
     Start(#[from] StartError),
     #[error(transparent)]
     Api(#[from] CliError),
+    #[error("cannot read {path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error("say what to set; `fdo-rendezvous policy set --help` lists it")]
+    NothingToSet,
     #[error("cannot write to standard output: {0}")]
     Stdout(#[from] std::io::Error),
 }
@@ -83,6 +94,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
             serve::run(&config, &data_dir).await
         }
         Command::Registration(command) => Ok(registration::run(command, &cli.client(&data_dir)?, output).await?),
+        Command::Policy(command) => policy::run(command, &cli.client(&data_dir)?, output).await,
         Command::Token(command) => Ok(token::run(command, &cli.client(&data_dir)?, output).await?),
     }
 }

@@ -57,9 +57,19 @@ pub(super) struct Serve {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registrations")]
 struct RegistrationFlags {
-    /// Whose registrations are accepted; `open`: everybody's whose voucher and signatures hold [default: open]
+    /// Whose registrations are accepted, until an operator sets it: open, allow-list or deny-list [default: open]
     #[arg(long, value_name = "POLICY")]
     policy_accept: Option<String>,
+    /// Whose voucher replaces a live registration: same-chain, any-voucher, same-owner, same-manufacturer or first-come
+    /// [default: same-chain]
+    #[arg(long, value_name = "RULE")]
+    policy_replace: Option<String>,
+    /// any, or required: a device's certificate chains to a listed device CA [default: any]
+    #[arg(long, value_name = "RULE")]
+    policy_device_ca: Option<String>,
+    /// Live registrations that one owner's key may have, 0 for any number [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    policy_owner_quota: Option<u64>,
     /// The longest registration that is granted [default: 2592000]
     #[arg(long, value_name = "SECONDS")]
     policy_max_wait_seconds: Option<u32>,
@@ -112,6 +122,9 @@ impl Serve {
             "workers": self.workers,
             "policy": {
                 "accept": registrations.policy_accept,
+                "replace": registrations.policy_replace,
+                "device_ca": registrations.policy_device_ca,
+                "owner_quota": registrations.policy_owner_quota,
                 "max_wait_seconds": registrations.policy_max_wait_seconds,
                 "min_wait_seconds": registrations.policy_min_wait_seconds,
             },

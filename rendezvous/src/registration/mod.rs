@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fdo_pki::{ChainPolicy, DeviceChain};
+use fdo_pki::{ChainPolicy, DeviceChain, TrustedCas};
 use fdo_protocol::cbor;
 use fdo_protocol::messages::to0::{OwnerSign, To1dBlob};
 use fdo_protocol::to0::rendezvous::{self, ExpectOwnerSign, RegistrationRequest};
@@ -16,7 +16,7 @@ use fdo_service::host::random::Random;
 use fdo_service::sessions::{Protocol, SealedTokens};
 use tracing::field::display;
 
-use crate::policy::Policy;
+use crate::policy::{Policies, Policy};
 use crate::registrations::{Granted, Registration, Registrations};
 
 /// The longest redirect that is kept: anybody may send one, and it stays for as long as the registration.
@@ -29,7 +29,7 @@ pub struct To0 {
     pub clock: Clock,
     pub random: Random,
     pub tokens: SealedTokens,
-    pub policy: Policy,
+    pub policies: Arc<Policies>,
     pub registrations: Arc<Registrations>,
     pub metrics: Arc<Metrics>,
 }
@@ -53,9 +53,10 @@ impl To0 {
         check_size(&incoming.body)?;
         let request = state.owner_sign(&incoming.body, &VerifyPolicy::default())?;
         tracing::Span::current().record("guid", display(request.voucher.guid()));
-        check_device_chain(&request.voucher)?;
-        let seconds = self.policy.grant(&request)?;
-        self.registrations.register(granted(&request, greeted, now, seconds)?, now).await?;
+        let policy = self.policies.current().await.map_err(|error| Fault::internal(&error))?;
+        check_device_chain(&request.voucher, policy.required_authorities())?;
+        let (granted, seconds) = grant(&policy, &request, greeted, now)?;
+        self.registrations.register(granted, now).await?;
         self.metrics.count("firstlight_registrations_total");
         let reply = rendezvous::accept_owner(seconds);
         Ok(Outgoing::new(reply.message_type.number(), reply.body, Some(token.to_owned())))
@@ -82,43 +83,50 @@ fn check_size(body: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The chain must hang together; whose it is does not matter to a rendezvous that is open to all.
-fn check_device_chain(voucher: &VerifiedVoucher) -> Result<(), Fault> {
+/// The chain must hang together; whose it is matters where the policy names device CAs.
+fn check_device_chain(voucher: &VerifiedVoucher, authorities: Option<&TrustedCas>) -> Result<(), Fault> {
     let certificates: Vec<&[u8]> = voucher.certificates().unwrap_or_default().iter().map(|der| &der[..]).collect();
-    let checked =
-        DeviceChain::parse(&certificates).and_then(|chain| chain.accept_unanchored(&ChainPolicy::default()));
-    match checked {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let fault = VoucherFault::CertificateChain("its certificates do not hang together");
-            Err(Fault::new(fault.into()).because(error.to_string()))
-        }
-    }
+    let policy = ChainPolicy::default();
+    let checked = DeviceChain::parse(&certificates).and_then(|chain| match authorities {
+        Some(listed) => chain.verify(listed, &policy).map(|_| ()),
+        None => chain.accept_unanchored(&policy).map(|_| ()),
+    });
+    checked.map_err(|error| {
+        let why = match authorities {
+            Some(_) => "it does not lead to a listed device CA",
+            None => "its certificates do not hang together",
+        };
+        Fault::new(VoucherFault::CertificateChain(why).into()).because(error.to_string())
+    })
 }
 
-fn granted(request: &RegistrationRequest, greeted: u64, now: u64, seconds: u32) -> Result<Granted, Error> {
+/// The registration that the policy makes of a request, and for how many seconds.
+fn grant(policy: &Policy, request: &RegistrationRequest, greeted: u64, now: u64) -> Result<(Granted, u32), Fault> {
     let voucher = &request.voucher;
     let fingerprint = |key: &PublicKey| key.fingerprint();
     let manufacturer = fingerprint(&voucher.header().manufacturer_key)?;
+    let owner = fingerprint(voucher.owner_public_key())?;
+    let seconds = policy.grant(owner, manufacturer, request.wait_seconds)?;
     let mut owners = vec![manufacturer];
     for entry in voucher.entries() {
         let payload: OvEntryPayload = cbor::decode(entry.unverified_payload())?;
         owners.push(fingerprint(&payload.owner_key)?);
     }
     let device = voucher.device_certificate_hash();
+    let entries = u32::try_from(voucher.entries().len()).map_err(|_| Error::from(VoucherFault::TooManyEntries))?;
     let registration = Registration {
         guid: voucher.guid(),
         device: device.digest().try_into().map_err(|_| Error::Internal("SHA-256 has 32 bytes"))?,
         device_key: voucher.device_key().spki_der().to_vec(),
         to1d: request.to1d.bytes().to_vec(),
-        owner: fingerprint(voucher.owner_public_key())?,
+        owner,
         manufacturer,
-        entries: u32::try_from(voucher.entries().len()).map_err(|_| VoucherFault::TooManyEntries)?,
+        entries,
         greeted,
         registered: now,
         renewed: now,
         expires: now.saturating_add(u64::from(seconds)),
         proven: false,
     };
-    Ok(Granted { registration, owners })
+    Ok((Granted { registration, owners, terms: policy.terms() }, seconds))
 }

@@ -96,6 +96,16 @@ impl Cache {
         shard.generation += 1;
         shard.remove(guid);
     }
+
+    /// Forgets everything; call it after the commit.
+    pub(super) fn forget_all(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.generation += 1;
+            shard.entries.clear();
+            shard.bytes = 0;
+        }
+    }
 }
 
 fn weight(live: &[Live]) -> usize {
@@ -131,6 +141,16 @@ mod tests {
         assert!(cache.find(&guid(1), 1_000_000).is_ok());
         cache.forget(&guid(1));
         assert!(cache.find(&guid(1), 10).is_err());
+    }
+
+    #[test]
+    fn everything_is_forgotten_at_once_and_what_was_being_read_too() {
+        let cache = Cache::new(64, None);
+        (0..8).for_each(|number| keep(&cache, &guid(number), 1));
+        let read = cache.find(&guid(9), 1).err().unwrap();
+        cache.forget_all();
+        cache.insert(&guid(9), Arc::from([]), read, 1);
+        assert!((0..10).all(|number| cache.find(&guid(number), 1).is_err()));
     }
 
     #[test]

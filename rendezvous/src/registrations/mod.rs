@@ -6,6 +6,7 @@
 
 mod cache;
 mod purge;
+mod replace;
 pub mod routes;
 mod store;
 
@@ -13,6 +14,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::ValueEnum;
 use fdo_protocol::Guid;
 use fdo_protocol::crypto::VerifyingKey;
 use fdo_service::database::{self, ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use cache::Cache;
 pub use purge::purge;
+pub use replace::Replace;
 
 /// Devices that one GUID may have, so that a flood of forged vouchers cannot make a device's search endless.
 pub const MAX_DEVICES: usize = 16;
@@ -74,12 +77,43 @@ pub struct Registration {
     pub proven: bool,
 }
 
+/// Whose key a fingerprint is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    /// Who registers: the key that the voucher ends in.
+    Owner,
+    /// The key in the voucher's header.
+    Manufacturer,
+}
+
+impl Party {
+    pub const ALL: [Self; 2] = [Self::Owner, Self::Manufacturer];
+
+    /// As it stands in the API and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Manufacturer => "manufacturer",
+        }
+    }
+}
+
+/// On which terms a registration is taken up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    pub replace: Replace,
+    /// Live registrations that one owner's key may have; 0 for any number.
+    pub owner_quota: u64,
+}
+
 /// A registration that was checked and granted, with the keys of all who owned the device.
 #[derive(Clone, Debug)]
 pub struct Granted {
     pub registration: Registration,
     /// Fingerprints of the manufacturer's and every owner's key in the voucher.
     pub owners: Vec<[u8; 32]>,
+    pub terms: Terms,
 }
 
 /// What a device is answered with.
@@ -103,8 +137,12 @@ impl Live {
 pub enum RegistrationError {
     #[error("a live registration of this device has a longer ownership chain")]
     Shorter,
-    #[error("a live registration of this device is by an owner who is not in this voucher")]
-    OtherOwner,
+    #[error("a live registration of this device is another's, which the rule `{0}` keeps in its place")]
+    OtherOwner(&'static str),
+    #[error("a live registration of this device keeps its place until it expires (the rule `first-come`)")]
+    Taken,
+    #[error("the owner's key has all {0} registrations that one key may have here")]
+    Quota(u64),
     #[error("a registration that began later is in its place")]
     Superseded,
     #[error("this service has as many registrations as are kept")]
@@ -155,11 +193,35 @@ impl Registrations {
         T: Send + 'static,
         E: From<DbErr> + Send + 'static,
     {
+        self.forgetting(move |cache| cache.forget(&guid), committed).await
+    }
+
+    /// As [`Registrations::change`], where it is not known of which GUIDs.
+    pub async fn change_many<T, E>(
+        self: &Arc<Self>,
+        committed: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
+        self.forgetting(Cache::forget_all, committed).await
+    }
+
+    async fn forgetting<T, E>(
+        self: &Arc<Self>,
+        forget: impl FnOnce(&Cache) + Send + 'static,
+        committed: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
         let this = self.clone();
         let whole = tokio::spawn(async move {
             let result = committed.await;
             // After an error too: the database may have committed all the same.
-            this.cache.forget(&guid);
+            forget(&this.cache);
             result
         });
         whole.await.unwrap_or_else(|error| Err(DbErr::Custom(error.to_string()).into()))
@@ -171,15 +233,22 @@ impl Registrations {
         granted: Granted,
         now: u64,
     ) -> Result<(), RegistrationError> {
-        let Granted { mut registration, owners } = granted;
+        let Granted { mut registration, owners, terms } = granted;
         let rows = store::list_of(conn, &registration.guid).await?;
         match rows.iter().find(|row| row.device == registration.device) {
             Some(earlier) if earlier.to1d == registration.to1d => return Ok(()),
             Some(earlier) => {
-                may_replace(earlier, &registration, &owners, now)?;
+                terms.replace.check(earlier, &registration, &owners, now)?;
+                let renewed = earlier.expires > now && earlier.owner == registration.owner;
+                if !renewed {
+                    check_quota(conn, &registration, terms.owner_quota, now).await?;
+                }
                 registration.registered = earlier.registered;
             }
-            None => self.make_room(conn, &rows, now).await?,
+            None => {
+                check_quota(conn, &registration, terms.owner_quota, now).await?;
+                self.make_room(conn, &rows, now).await?;
+            }
         }
         Ok(store::upsert(conn, &registration).await?)
     }
@@ -254,6 +323,35 @@ impl Registrations {
     ) -> Result<u64, DbErr> {
         store::delete(conn, guid).await
     }
+
+    /// Removes all of one key within the caller's transaction, which belongs in a [`Registrations::change_many`], and
+    /// tells how many were live.
+    pub async fn delete_of(
+        &self,
+        conn: &impl ConnectionTrait,
+        party: Party,
+        fingerprint: &[u8; 32],
+        now: u64,
+    ) -> Result<u64, DbErr> {
+        let live = store::count_live(conn, party, fingerprint, now).await?;
+        store::delete_of(conn, party, fingerprint).await?;
+        Ok(live)
+    }
+}
+
+/// Whether the owner may have one more; nobody else registers for it until the transaction ends.
+async fn check_quota(
+    conn: &impl ConnectionTrait,
+    registration: &Registration,
+    quota: u64,
+    now: u64,
+) -> Result<(), RegistrationError> {
+    if quota == 0 {
+        return Ok(());
+    }
+    store::lock_owner(conn, &registration.owner).await?;
+    let live = store::count_live(conn, Party::Owner, &registration.owner, now).await?;
+    if live < quota { Ok(()) } else { Err(RegistrationError::Quota(quota)) }
 }
 
 fn live(row: Registration) -> Option<Live> {
@@ -264,24 +362,4 @@ fn live(row: Registration) -> Option<Live> {
             None
         }
     }
-}
-
-/// Only an owner in the same chain of ownership takes the place of a live registration, and never an earlier one.
-fn may_replace(
-    earlier: &Registration,
-    new: &Registration,
-    owners: &[[u8; 32]],
-    now: u64,
-) -> Result<(), RegistrationError> {
-    // A captured message 22 must not bring back what its owner has replaced since.
-    if new.greeted < earlier.greeted {
-        return Err(RegistrationError::Superseded);
-    }
-    if earlier.expires <= now {
-        return Ok(());
-    }
-    if new.entries < earlier.entries {
-        return Err(RegistrationError::Shorter);
-    }
-    if owners.contains(&earlier.owner) { Ok(()) } else { Err(RegistrationError::OtherOwner) }
 }

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect};
 
-use super::{DeviceId, Registration};
+use super::{DeviceId, Party, Registration};
 use crate::db::entity::registration::{Column, Entity, Model};
 
 impl TryFrom<Model> for Registration {
@@ -57,6 +57,16 @@ pub(super) async fn lock(conn: &impl ConnectionTrait, guid: &Guid) -> Result<(),
     if fdo_service::database::is_postgres(conn) {
         let key = guid.as_bytes().first_chunk().map_or(0, |half| i64::from_be_bytes(*half));
         conn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({key})")).await?;
+    }
+    Ok(())
+}
+
+/// Until the transaction ends, nobody else counts what this owner has. Take it after [`lock`].
+pub(super) async fn lock_owner(conn: &impl ConnectionTrait, owner: &[u8; 32]) -> Result<(), DbErr> {
+    if fdo_service::database::is_postgres(conn) {
+        // Two halves: these locks are others than those of GUIDs, which anybody could choose to meet them.
+        let half = |at: usize| owner[at..].first_chunk().map_or(0, |bytes| i32::from_be_bytes(*bytes));
+        conn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({}, {})", half(0), half(4))).await?;
     }
     Ok(())
 }
@@ -117,6 +127,34 @@ pub(super) async fn delete_device(conn: &impl ConnectionTrait, (guid, device): D
 pub(super) async fn delete(conn: &impl ConnectionTrait, guid: &Guid) -> Result<u64, DbErr> {
     let rows = Entity::delete_many().filter(Column::Guid.eq(guid.as_bytes().to_vec()));
     Ok(rows.exec(conn).await?.rows_affected)
+}
+
+/// How many of a key's registrations have not expired.
+pub(super) async fn count_live(
+    conn: &impl ConnectionTrait,
+    party: Party,
+    fingerprint: &[u8; 32],
+    now: u64,
+) -> Result<u64, DbErr> {
+    let rows = Entity::find().filter(of(party).eq(fingerprint.to_vec()));
+    rows.filter(Column::Expires.gt(signed(now))).count(conn).await
+}
+
+/// Removes all of a key, live or not.
+pub(super) async fn delete_of(
+    conn: &impl ConnectionTrait,
+    party: Party,
+    fingerprint: &[u8; 32],
+) -> Result<u64, DbErr> {
+    let rows = Entity::delete_many().filter(of(party).eq(fingerprint.to_vec()));
+    Ok(rows.exec(conn).await?.rows_affected)
+}
+
+fn of(party: Party) -> Column {
+    match party {
+        Party::Owner => Column::Owner,
+        Party::Manufacturer => Column::Manufacturer,
+    }
 }
 
 /// Removes what nobody can use any more.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use fdo_rendezvous::registrations::Granted;
+use fdo_rendezvous::registrations::{Granted, Terms};
 
 use crate::devices::{Device, key};
 use crate::world::{NOW, World};
@@ -21,7 +21,7 @@ async fn a_dropped_registration_leaves_nothing_stale() {
         registrations.find(&device.guid, NOW).await.unwrap();
         let mut registration = first.clone();
         registration.to1d = vec![polls];
-        let granted = Granted { registration, owners: vec![first.owner] };
+        let granted = Granted { registration, owners: vec![first.owner], terms: Terms::default() };
         {
             let mut change = pin!(registrations.register(granted, NOW));
             for _ in 0..polls {

@@ -6,6 +6,7 @@ mod chains;
 mod devices;
 mod dropped;
 mod operators;
+mod policies;
 mod sessions;
 mod to0;
 mod to1;

@@ -96,6 +96,14 @@ impl ApiClient {
         json(self.send(Method::PUT, path, |request| request.json(body)).await?).await
     }
 
+    pub async fn patch<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, CliError> {
+        json(self.send(Method::PATCH, path, |request| request.json(body)).await?).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         self.send(Method::DELETE, path, |request| request).await.map(|_| ())
     }
