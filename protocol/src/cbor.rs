@@ -159,6 +159,10 @@ impl<'a> Reader<'a> {
         let mut decoder = Decoder::from(self.rest);
         let header = decoder.pull().map_err(|_| Error::Malformed("truncated"))?;
         let consumed = decoder.offset();
+        // RFC 8949, 3.3: these have one form, of one byte; others read the second byte as a value of its own.
+        if consumed > 1 && matches!(header, Header::Simple(_)) {
+            return Err(Error::Malformed("unknown simple value"));
+        }
         self.rest = self.rest.get(consumed..).ok_or(Error::Malformed("truncated"))?;
         Ok(header)
     }

@@ -28,7 +28,7 @@ fn tunnels(transcript: &Transcript) -> Vec<Tunnel> {
 /// Opens a message of the recording by whichever session it belongs to.
 pub fn open(transcript: &Transcript, body: &[u8]) -> Vec<u8> {
     let opened = tunnels(transcript).iter().find_map(|tunnel| tunnel.open(body).ok());
-    opened.unwrap_or_else(|| panic!("{}: no session opens a message", transcript.name)).to_vec()
+    opened.unwrap_or_else(|| panic!("{}: no session opens a message", transcript.name))
 }
 
 fn again<T: Decode + Encode>(plaintext: &[u8]) {

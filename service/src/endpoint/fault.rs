@@ -13,11 +13,17 @@ pub struct Fault {
     error: Error,
     reason: Option<String>,
     body: Option<Vec<u8>>,
+    is_limit: bool,
 }
 
 impl Fault {
     pub fn new(error: Error) -> Self {
-        Self { error, reason: None, body: None }
+        Self { error, reason: None, body: None, is_limit: false }
+    }
+
+    /// A limit was reached. The peer is told to come back (500), and a flood does not flood the log.
+    pub fn limited(which: &'static str) -> Self {
+        Self { is_limit: true, ..Self::new(Error::Internal(which)) }
     }
 
     /// More for the log; never a secret.
@@ -49,7 +55,9 @@ impl Fault {
     /// Told once, at the edge; the message's span carries its type, GUID and correlation id.
     pub(super) fn log(&self) {
         let reason = self.reason.as_deref().unwrap_or_default();
-        if self.error.code() == ErrorCode::Internal {
+        if self.is_limit {
+            tracing::debug!(error = %self.error, "message refused");
+        } else if self.error.code() == ErrorCode::Internal {
             tracing::error!(error = %self.error, reason, "message failed");
         } else {
             tracing::info!(error = %self.error, reason, "message refused");

@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fdo_protocol::Error;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
@@ -52,16 +51,12 @@ impl Limits {
             // One subscriber holds a whole /64.
             IpAddr::V6(address) => self.source.take(&address.octets()[..8], now),
         };
-        if taken { Ok(()) } else { Err(Fault::new(Error::Internal("too many conversations from this address"))) }
+        if taken { Ok(()) } else { Err(Fault::limited("too many conversations from this address")) }
     }
 
     /// Called by a service once it knows whom the conversation is about (messages 30 and 60).
     pub fn check_guid(&self, guid: &[u8; 16], now: u64) -> Result<(), Fault> {
-        if self.guid.take(guid, now) {
-            Ok(())
-        } else {
-            Err(Fault::new(Error::Internal("too many conversations of this GUID")))
-        }
+        if self.guid.take(guid, now) { Ok(()) } else { Err(Fault::limited("too many conversations of this GUID")) }
     }
 }
 

@@ -21,6 +21,7 @@ use tracing::Instrument;
 use crate::host::clock::Clock;
 use crate::host::metrics::Metrics;
 use crate::host::random::Random;
+use body::Bodies;
 pub use fault::Fault;
 pub use limits::{LimitSettings, Limits};
 
@@ -73,6 +74,7 @@ pub struct Endpoint<C> {
     random: Random,
     metrics: Arc<Metrics>,
     limits: Arc<Limits>,
+    bodies: Bodies,
 }
 
 impl<C: Conversation> Endpoint<C> {
@@ -83,7 +85,7 @@ impl<C: Conversation> Endpoint<C> {
         metrics: Arc<Metrics>,
         limits: Arc<Limits>,
     ) -> Arc<Self> {
-        Arc::new(Self { conversation, clock, random, metrics, limits })
+        Arc::new(Self { conversation, clock, random, metrics, limits, bodies: Bodies::default() })
     }
 
     /// The conversation behind it.
@@ -108,27 +110,33 @@ impl<C: Conversation> Endpoint<C> {
             {
                 return self.refuse(message_type, correlation, fault, None, true);
             }
-            let body = match body::read(payload, body::limit(message_type)).await {
-                Ok(body) => body,
-                Err(error) => return self.refuse(message_type, correlation, Fault::new(error), None, true),
-            };
             let token = match token(request, message_type) {
                 Ok(token) => token,
-                Err(error) => return self.refuse(message_type, correlation, Fault::new(error), None, false),
+                Err(error) => return self.refuse(message_type, correlation, Fault::new(error), None, true),
+            };
+            // Without its token a later message is nobody's: its body is not worth the memory.
+            let unread = token.is_none() && !is_first(message_type);
+            let read = match unread {
+                true => Ok(Bytes::new()),
+                false => self.bodies.read(payload, body::limit(message_type)).await,
+            };
+            let body = match read {
+                Ok(body) => body,
+                Err(fault) => return self.refuse(message_type, correlation, fault, None, true),
             };
             let echoed = token.clone();
             let incoming = Incoming { message_type, body, token, source, correlation };
             if message_type == ERROR {
                 self.conversation.peer_error(incoming).await;
                 self.metrics.message(message_type, true);
-                return response::empty();
+                return response::closing(response::empty(), unread);
             }
             match self.conversation.answer(incoming).await {
                 Ok(outgoing) => {
                     self.metrics.message(message_type, outgoing.message_type != ERROR);
-                    response::of(outgoing)
+                    response::closing(response::of(outgoing), unread)
                 }
-                Err(fault) => self.refuse(message_type, correlation, fault, echoed, false),
+                Err(fault) => self.refuse(message_type, correlation, fault, echoed, unread),
             }
         }
         .instrument(span)
@@ -146,11 +154,7 @@ impl<C: Conversation> Endpoint<C> {
         self.metrics.message(message_type, false);
         fault.log();
         let body = fault.body(message_type, self.clock.now(), correlation);
-        let mut response = response::of(Outgoing::new(ERROR, body, token));
-        if close {
-            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
-        }
-        response
+        response::closing(response::of(Outgoing::new(ERROR, body, token)), close)
     }
 }
 

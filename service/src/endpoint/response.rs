@@ -32,3 +32,11 @@ pub(super) fn empty() -> HttpResponse {
     response.head_mut().set_camel_case_headers(true);
     response
 }
+
+/// Ends the connection behind a response whose request was not read to its end.
+pub(super) fn closing(mut response: HttpResponse, close: bool) -> HttpResponse {
+    if close {
+        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+    response
+}

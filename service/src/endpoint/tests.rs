@@ -30,6 +30,8 @@ impl Conversation for Echo {
     }
 }
 
+const TOKEN: &str = "Authorization: Bearer abc\r\n";
+
 async fn start(limits: LimitSettings) -> (Running, Arc<Mutex<Vec<Option<String>>>>) {
     let told = Arc::default();
     let limits = Limits::new(&limits);
@@ -105,7 +107,7 @@ async fn odd_requests_of_real_clients_are_understood() {
     assert_eq!(seen(60, "Authorization: \r\nMessage-Type: 60\r\n").await, "none");
     let odd = "Content-type:application/cbor\r\n_connection: keep-alive\r\nhttp: //host:8043/fdo/101/msg/62\r\n";
     assert_eq!(seen(62, odd).await, "none");
-    let chunked = b"POST /fdo/101/msg/62 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let chunked = b"POST /fdo/101/msg/60 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(exchange(address, chunked).await.1, b"abcdenone");
     running.stop().await;
 }
@@ -151,13 +153,36 @@ async fn a_body_beyond_the_limit_closes_the_connection() {
     let (running, _) = start(LimitSettings::default()).await;
     let address = running.addresses[0];
     let fits = "x".repeat(64 * 1024);
-    assert!(exchange(address, &post(62, "", &fits)).await.0.starts_with("HTTP/1.1 200 "));
-    let (head, body) = exchange(address, &post(62, "", &format!("{fits}x"))).await;
+    assert!(exchange(address, &post(62, TOKEN, &fits)).await.0.starts_with("HTTP/1.1 200 "));
+    let (head, body) = exchange(address, &post(62, TOKEN, &format!("{fits}x"))).await;
     assert!(head.starts_with("HTTP/1.1 500 ") && head.to_lowercase().contains("connection: close"), "{head}");
     assert_eq!(fdo_protocol::cbor::decode::<ErrorMessage>(&body).unwrap().code, 100);
     let voucher = "x".repeat(256 * 1024);
-    assert!(exchange(address, &post(22, "", &voucher)).await.0.starts_with("HTTP/1.1 200 "));
-    assert!(exchange(address, &post(22, "", &format!("{voucher}x"))).await.0.starts_with("HTTP/1.1 500 "));
+    assert!(exchange(address, &post(22, TOKEN, &voucher)).await.0.starts_with("HTTP/1.1 200 "));
+    assert!(exchange(address, &post(22, TOKEN, &format!("{voucher}x"))).await.0.starts_with("HTTP/1.1 500 "));
+    running.stop().await;
+}
+
+/// A flood of later messages without a token costs no memory: their bodies are not read, and the connection ends.
+#[tokio::test]
+async fn a_later_message_without_its_token_is_not_read() {
+    let (running, told) = start(LimitSettings::default()).await;
+    let address = running.addresses[0];
+    for headers in ["", "Authorization:\r\n"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The body is announced and never sent: whoever waits for it would not answer.
+        let head = format!("POST /fdo/101/msg/62 HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 60000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (head, body) = read(&mut stream).await;
+        assert!(head.to_lowercase().contains("connection: close"), "{head}");
+        assert_eq!(body, b"none");
+    }
+    let (head, _) = exchange(address, &post(255, "", "x")).await;
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\n") && head.to_lowercase().contains("connection: close"),
+        "{head}"
+    );
+    assert_eq!(*told.lock().unwrap(), [None]);
     running.stop().await;
 }
 
