@@ -9,7 +9,7 @@ use crate::cbor_array;
 use crate::error::Error;
 use crate::service_info::{ServiceInfo, ServiceInfoKv};
 
-/// The size, in bytes, that a peer means by null.
+/// The size, in bytes, that a peer means by null, and by zero.
 pub const DEFAULT_SIZE: usize = 1300;
 /// The least size, in bytes, that has a meaning; a peer that announces less is taken at this.
 pub const MINIMUM_SIZE: usize = 256;
@@ -23,7 +23,7 @@ const SMALLEST_PIECE: usize = 64;
 
 /// The size to keep to, in bytes, for what a peer announced in 66 or 67.
 pub fn negotiated_size(announced: Option<u16>) -> usize {
-    announced.map_or(DEFAULT_SIZE, |size| usize::from(size).max(MINIMUM_SIZE))
+    announced.filter(|size| *size > 0).map_or(DEFAULT_SIZE, |size| usize::from(size).max(MINIMUM_SIZE))
 }
 
 /// The longest value, in bytes, that fits under `key` into a message of its own.
@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn sizes_have_a_default_and_a_floor() {
         assert_eq!(negotiated_size(None), 1300);
-        assert_eq!(negotiated_size(Some(0)), 256);
+        assert_eq!(negotiated_size(Some(0)), 1300);
+        assert_eq!(negotiated_size(Some(1)), 256);
+        assert_eq!(negotiated_size(Some(256)), 256);
         assert_eq!(negotiated_size(Some(65535)), 65535);
     }
 

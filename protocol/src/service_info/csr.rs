@@ -1,11 +1,15 @@
 //! `fdo.csr`: enrolment for a certificate inside TO2. The contents are those of EST (RFC 7030, RFC 8951).
 
+mod server_key;
+
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use crate::cbor::{decode, encode};
 use crate::error::Error;
 use crate::service_info::{ModuleMessage, ServiceInfoKv, bounded_bytes, decode_active};
+
+pub use server_key::ServerKey;
 
 /// The module's name.
 pub const MODULE: &str = "fdo.csr";

@@ -2,9 +2,11 @@
 
 use zeroize::Zeroizing;
 
-use crate::cbor::{ByteString, Writer, decode};
+use crate::cbor::decode;
 use crate::error::Error;
-use crate::service_info::{ModuleMessage, ServiceInfoKv, bounded_bytes, bounded_text, decode_active};
+use crate::service_info::{
+    ModuleMessage, ServiceInfoKv, bounded_bytes, bounded_text, decode_active, kv_of_bytes, sha384,
+};
 
 /// The module's name.
 pub const MODULE: &str = "fdo.download";
@@ -32,17 +34,12 @@ impl ModuleMessage for ToDevice {
     const MODULE: &'static str = MODULE;
 
     fn to_kv(&self) -> ServiceInfoKv {
-        let bytes = |message: &str, bytes: &[u8]| {
-            let mut writer = Writer::default();
-            writer.bytes(bytes);
-            ServiceInfoKv::from_item(format!("{MODULE}:{message}"), writer.into_bytes())
-        };
         match self {
             Self::Active(active) => ServiceInfoKv::new(MODULE, "active", active),
             Self::Name(name) => ServiceInfoKv::new(MODULE, "name", name),
             Self::Length(length) => ServiceInfoKv::new(MODULE, "length", length),
-            Self::Sha384(digest) => bytes("sha-384", digest),
-            Self::Data(data) => bytes("data", data),
+            Self::Sha384(digest) => kv_of_bytes(MODULE, "sha-384", digest),
+            Self::Data(data) => kv_of_bytes(MODULE, "data", data),
         }
     }
 
@@ -51,11 +48,7 @@ impl ModuleMessage for ToDevice {
             "active" => Self::Active(decode_active(item)?),
             "name" => Self::Name(bounded_text(item, MAX_NAME)?),
             "length" => Self::Length(decode(item)?),
-            "sha-384" => {
-                let ByteString(digest) = decode(item)?;
-                let digest = digest.try_into();
-                Self::Sha384(digest.map_err(|_| Error::Malformed("a SHA-384 digest has 48 bytes"))?)
-            }
+            "sha-384" => Self::Sha384(sha384(item)?),
             "data" => Self::Data(bounded_bytes(item, usize::from(u16::MAX))?),
             _ => return Ok(None),
         }))
@@ -95,7 +88,7 @@ impl ModuleMessage for ToOwner {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cbor::encode;
+    use crate::cbor::{ByteString, encode};
 
     #[test]
     fn both_directions_come_back() {

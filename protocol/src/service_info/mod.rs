@@ -3,19 +3,24 @@
 
 mod assemble;
 mod chunk;
+pub mod chunking;
 pub mod command;
+pub mod conformance;
 pub mod csr;
 pub mod devmod;
 pub mod download;
 pub mod owner;
+pub mod payload;
 mod turn;
+pub mod upload;
+pub mod wget;
 pub mod wifi;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::cbor::{Decode, Encode, Kind, Reader, Writer, encode};
+use crate::cbor::{ByteString, Decode, Encode, Kind, Reader, Writer, decode, encode};
 use crate::cbor_array;
 use crate::error::Error;
 pub use assemble::{Assembler, DEFAULT_VALUE_LIMIT};
@@ -177,6 +182,26 @@ pub(crate) fn bounded_bytes(item: &[u8], limit: usize) -> Result<Zeroizing<Vec<u
     Ok(Zeroizing::new(bytes.to_vec()))
 }
 
+/// A text item, cut to `limit` bytes: what people are told may be long.
+pub(crate) fn shortened_text(item: &[u8], limit: usize) -> Result<String, Error> {
+    let mut reader = Reader::new(item)?;
+    let text = reader.text()?;
+    Ok(text[..text.floor_char_boundary(limit)].to_owned())
+}
+
+/// A SHA-384 digest.
+pub(crate) fn sha384(item: &[u8]) -> Result<[u8; 48], Error> {
+    let ByteString(digest) = decode(item)?;
+    digest.try_into().map_err(|_| Error::Malformed("a SHA-384 digest has 48 bytes"))
+}
+
+/// A pair whose value is a byte string.
+pub(crate) fn kv_of_bytes(module: &str, message: &str, bytes: &[u8]) -> ServiceInfoKv {
+    let mut writer = Writer::default();
+    writer.bytes(bytes);
+    ServiceInfoKv::from_item(format!("{module}:{message}"), writer.into_bytes())
+}
+
 /// The value of an `active` message: a boolean, or a map that has one under key 0.
 ///
 /// # Errors
@@ -199,7 +224,6 @@ pub fn decode_active(item: &[u8]) -> Result<bool, Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cbor::decode;
 
     #[test]
     fn the_last_message_of_an_owner_is_four_bytes() {
