@@ -55,6 +55,8 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
             };
             part.map_or(Provision::Refused(CsrError::BadRequest), Provision::FilePart)
         }
+        // No plan asks for files of a device yet.
+        Need::StoreUpload { .. } | Need::FinishUpload { .. } => Provision::Refused(CsrError::NotSupported),
     })
 }
 

@@ -82,6 +82,11 @@ impl OwnerTurn {
         Self { meter: Meter::new(limits), device_keeps: false, owner_keeps: false, done: false }
     }
 
+    /// Lets the device send so many bytes more.
+    pub fn allow(&mut self, bytes: u64) {
+        self.meter.limits.bytes = self.meter.limits.bytes.saturating_add(bytes);
+    }
+
     /// Takes a 68. After `IsDone` a device may still say what it had left, but not keep the floor.
     ///
     /// # Errors

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod networks;
+mod payloads;
 mod recorded;
+mod uploads;
 
 use fdo_protocol::cbor::{Writer, decode, encode};
 use fdo_protocol::service_info::csr::{CsrError, EstBody, FORMAT_PKCS7};

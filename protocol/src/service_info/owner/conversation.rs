@@ -53,6 +53,7 @@ impl Conversation {
 
     /// Adds a module behind the others, for instance once [`Self::devmod`] tells what kind of device this is.
     pub fn push(&mut self, module: OwnerModule) {
+        self.turn.allow(module.allowance());
         self.modules.push(Step { module, started: false });
     }
 
@@ -122,6 +123,11 @@ impl Conversation {
         self.modules.iter().filter(|step| step.is_active()).find_map(|step| step.module.need())
     }
 
+    /// Which module asks, counted as in [`Self::modules`]: two may ask for files of one name.
+    pub fn asking(&self) -> Option<usize> {
+        self.modules.iter().position(|step| step.is_active() && step.module.need().is_some())
+    }
+
     /// The answer to [`Self::need`].
     ///
     /// # Errors
@@ -152,7 +158,7 @@ impl Conversation {
                 step.started = true;
                 step.module.start(&self.devmod, size);
             }
-            if step.module.outcome().is_some() {
+            if step.module.outcome().is_some() && !step.module.module().has_last_word() {
                 continue;
             }
             while let Some(kv) = step.module.next(room) {
@@ -163,7 +169,7 @@ impl Conversation {
             if module.has_more() {
                 floor = Floor::Keep;
             }
-            if module.has_more() || module.blocks() {
+            if module.has_more() || step.module.outcome().is_none() && module.blocks() {
                 break;
             }
         }

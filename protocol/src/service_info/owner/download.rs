@@ -1,7 +1,8 @@
 //! `fdo.download`, owner's side: name, length and hash, then the file in pieces, then the device says that it is done.
+//! A file whose length nobody knows beforehand ends with an empty piece; few devices take one.
 
-use super::{Module, ModuleFailure, ModuleOutcome, Need, Provision};
-use crate::cbor::{ByteString, Decode, Encode, Reader, Writer};
+use super::{Module, ModuleFailure, ModuleOutcome, Need, Progress, Provision};
+use crate::cbor::ByteString;
 use crate::cbor_array;
 use crate::error::Error;
 use crate::service_info::devmod::Devmod;
@@ -18,29 +19,51 @@ pub struct Download {
     /// Bytes handed to the outbox so far.
     sent: u64,
     begun: bool,
+    /// All of it was handed to the outbox.
+    ended: bool,
     outbox: Outbox,
     outcome: Option<ModuleOutcome>,
 }
-cbor_array!(Download { file, sent, begun, outbox, outcome });
+cbor_array!(Download { file, sent, begun, ended, outbox, outcome });
 
 /// What is known of the file before it is read.
 #[derive(Clone, PartialEq, Eq)]
 struct File {
     name: String,
-    length: u64,
-    sha384: [u8; 48],
+    length: Option<u64>,
+    sha384: Option<ByteString>,
 }
+cbor_array!(File { name, length, sha384 });
 
 impl Download {
     /// For a file of this length and hash, to be written to `name` on the device.
     pub fn new(name: String, length: u64, sha384: [u8; 48]) -> Self {
-        Self { file: File { name, length, sha384 }, sent: 0, begun: false, outbox: Outbox::new(0), outcome: None }
+        Self::of(File { name, length: Some(length), sha384: Some(ByteString(sha384.to_vec())) })
+    }
+
+    /// For a file that ends where a part of it comes short.
+    pub fn stream(name: String, sha384: Option<[u8; 48]>) -> Self {
+        Self::of(File { name, length: None, sha384: sha384.map(|digest| ByteString(digest.to_vec())) })
+    }
+
+    fn of(file: File) -> Self {
+        Self { file, sent: 0, begun: false, ended: false, outbox: Outbox::new(0), outcome: None }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress { done: self.sent, total: self.file.length }
     }
 
     /// The longest piece that fits into a message and that every device takes.
     fn piece(&self) -> usize {
         let fitting = max_value_length("fdo.download:data", self.outbox.size());
         MAX_DATA.min(fitting.saturating_sub(ITEM_HEAD))
+    }
+
+    /// An empty piece: of an empty file, or behind one whose length was not given.
+    fn end(&mut self) {
+        self.ended = true;
+        self.queue(&ToDevice::Data(Vec::new().into()));
     }
 
     fn queue(&mut self, message: &ToDevice) {
@@ -57,10 +80,11 @@ impl Module for Download {
         let File { name, length, sha384 } = self.file.clone();
         self.queue(&ToDevice::Active(true));
         self.queue(&ToDevice::Name(name));
-        self.queue(&ToDevice::Length(length));
-        self.queue(&ToDevice::Sha384(sha384));
-        if length == 0 {
-            self.queue(&ToDevice::Data(Vec::new().into()));
+        length.into_iter().for_each(|length| self.queue(&ToDevice::Length(length)));
+        let digest = sha384.and_then(|digest| digest.0.try_into().ok());
+        digest.into_iter().for_each(|digest| self.queue(&ToDevice::Sha384(digest)));
+        if length == Some(0) {
+            self.end();
         }
     }
 
@@ -68,7 +92,7 @@ impl Module for Download {
         let outcome = match ToOwner::decode(message, item)? {
             Some(ToOwner::Active(false)) => ModuleOutcome::NotOffered,
             Some(ToOwner::Done(written)) => {
-                let whole = written == Some(self.file.length) && self.sent == self.file.length;
+                let whole = written == Some(self.sent) && self.ended;
                 if whole { ModuleOutcome::Done } else { ModuleOutcome::Failed(ModuleFailure::Download) }
             }
             Some(ToOwner::Active(true)) | None => return Ok(()),
@@ -78,10 +102,10 @@ impl Module for Download {
     }
 
     fn need(&self) -> Option<Need> {
-        let left = self.file.length - self.sent;
-        if !self.begun || left == 0 || !self.outbox.is_empty() {
+        if !self.begun || self.ended || !self.outbox.is_empty() {
             return None;
         }
+        let left = self.file.length.map_or(u64::MAX, |length| length - self.sent);
         // As many pieces as one message takes, each with its key.
         let piece = self.piece();
         let whole = ServiceInfoKv::from_item("fdo.download:data".into(), vec![0; piece + ITEM_HEAD]);
@@ -95,11 +119,18 @@ impl Module for Download {
             return Err(Error::Internal("a part of a file that nobody asked for"));
         };
         match provision {
-            Provision::FilePart(part) if part.len() == length => {
+            Provision::FilePart(part)
+                if part.len() == length || self.file.length.is_none() && part.len() < length =>
+            {
                 for piece in part.chunks(self.piece()) {
                     self.queue(&ToDevice::Data(piece.to_vec().into()));
                 }
                 self.sent += part.len() as u64;
+                match self.file.length {
+                    Some(length) => self.ended = self.sent == length,
+                    None if part.len() < length => self.end(),
+                    None => {}
+                }
             }
             // A file that became shorter would not have the hash that was announced.
             Provision::FilePart(_) | Provision::Refused(_) => {
@@ -124,21 +155,5 @@ impl Module for Download {
 
     fn conclude(&mut self, outcome: ModuleOutcome) {
         self.outcome.get_or_insert(outcome);
-    }
-}
-
-impl Encode for File {
-    fn encode_into(&self, writer: &mut Writer) {
-        writer.array(3).text(&self.name).unsigned(self.length).bytes(&self.sha384);
-    }
-}
-
-impl Decode for File {
-    fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.array(3)?;
-        let (name, length) = (String::decode_from(reader)?, reader.unsigned()?);
-        let ByteString(digest) = ByteString::decode_from(reader)?;
-        let sha384 = digest.try_into();
-        Ok(Self { name, length, sha384: sha384.map_err(|_| Error::Malformed("a SHA-384 digest has 48 bytes"))? })
     }
 }

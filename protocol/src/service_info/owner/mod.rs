@@ -4,10 +4,15 @@
 //! [`Need`]; whoever holds certificates and files *answers* with a [`Provision`].
 
 mod command;
+mod conformance;
 mod conversation;
 mod csr;
 mod download;
 mod outcome;
+mod payload;
+mod progress;
+mod upload;
+mod wget;
 mod wifi;
 
 use std::fmt;
@@ -18,10 +23,15 @@ use crate::service_info::ServiceInfoKv;
 use crate::service_info::csr::CsrError;
 use crate::service_info::devmod::Devmod;
 pub use command::Command;
+pub use conformance::Conformance;
 pub use conversation::Conversation;
 pub use csr::Csr;
 pub use download::Download;
 pub use outcome::{ModuleFailure, ModuleOutcome};
+pub use payload::{Payload, PayloadOptions};
+pub use progress::Progress;
+pub use upload::Upload;
+pub use wget::Wget;
 pub use wifi::Wifi;
 
 /// What a module wants to be answered before it goes on.
@@ -46,7 +56,7 @@ pub enum Need {
     },
     /// What a request should contain. Answer [`Provision::CsrAttributes`].
     CsrAttributes,
-    /// A part of a file. Answer [`Provision::FilePart`].
+    /// A part of a file. Answer [`Provision::FilePart`], shorter only where the file ends.
     ReadFile {
         /// The name that the plan gave it.
         name: String,
@@ -54,6 +64,27 @@ pub enum Need {
         offset: u64,
         /// How long it is, in bytes.
         length: usize,
+    },
+    /// Keep a part of what the device sends. Answer [`Provision::Stored`]. The same part may come again after a
+    /// failure of this side: write it at its place.
+    StoreUpload {
+        /// The name that the plan gave it.
+        name: String,
+        /// Where the part begins, in bytes.
+        offset: u64,
+        /// The part.
+        data: Vec<u8>,
+    },
+    /// The device has sent all of it; of an empty file no part was stored. Check what is stored and put it where it
+    /// belongs. Answer [`Provision::Stored`], or [`Provision::Mismatch`] for another length or hash. It may come again
+    /// after a failure of this side.
+    FinishUpload {
+        /// The name that the plan gave it.
+        name: String,
+        /// Its length in bytes.
+        length: u64,
+        /// Its hash, if the device gave one.
+        sha384: Option<[u8; 48]>,
     },
 }
 
@@ -69,6 +100,10 @@ pub enum Provision {
     CsrAttributes(Vec<u8>),
     /// The part of the file.
     FilePart(Vec<u8>),
+    /// What the device sent is durable.
+    Stored,
+    /// What is stored is not what the device said that it sends.
+    Mismatch,
     /// None of these, and why. For a file any error will do.
     Refused(CsrError),
 }
@@ -97,6 +132,10 @@ trait Module {
     fn blocks(&self) -> bool {
         self.outcome().is_none()
     }
+    /// Whether what waits is to be said although the module has ended.
+    fn has_last_word(&self) -> bool {
+        false
+    }
     /// How it ended; `None` before that.
     fn outcome(&self) -> Option<&ModuleOutcome>;
     /// Ends it.
@@ -114,6 +153,14 @@ pub enum OwnerModule {
     Download(Download),
     /// `fdo.command`
     Command(Command),
+    /// `fdo.upload`
+    Upload(Upload),
+    /// `fdo.wget`
+    Wget(Wget),
+    /// `fdo.payload`
+    Payload(Box<Payload>),
+    /// `fido_alliance`
+    Conformance(Conformance),
 }
 
 impl OwnerModule {
@@ -124,6 +171,10 @@ impl OwnerModule {
             Self::Csr(_) => super::csr::MODULE,
             Self::Download(_) => super::download::MODULE,
             Self::Command(_) => super::command::MODULE,
+            Self::Upload(_) => super::upload::MODULE,
+            Self::Wget(_) => super::wget::MODULE,
+            Self::Payload(_) => super::payload::MODULE,
+            Self::Conformance(_) => super::conformance::MODULE,
         }
     }
 
@@ -133,6 +184,10 @@ impl OwnerModule {
             Self::Csr(module) => module,
             Self::Download(module) => module,
             Self::Command(module) => module,
+            Self::Upload(module) => module,
+            Self::Wget(module) => module,
+            Self::Payload(module) => module.as_ref(),
+            Self::Conformance(module) => module,
         }
     }
 
@@ -142,6 +197,10 @@ impl OwnerModule {
             Self::Csr(module) => module,
             Self::Download(module) => module,
             Self::Command(module) => module,
+            Self::Upload(module) => module,
+            Self::Wget(module) => module,
+            Self::Payload(module) => module.as_mut(),
+            Self::Conformance(module) => module,
         }
     }
 
@@ -190,6 +249,33 @@ impl OwnerModule {
         self.module_mut().next(room)
     }
 
+    /// How far it has come, where it moves a file.
+    pub fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::Download(module) => Some(module.progress()),
+            Self::Upload(module) => Some(module.progress()),
+            Self::Payload(module) => Some(module.progress()),
+            Self::Wifi(_) | Self::Csr(_) | Self::Command(_) | Self::Wget(_) | Self::Conformance(_) => None,
+        }
+    }
+
+    /// What the device said of it in its own words. Escape it.
+    pub fn remark(&self) -> Option<&str> {
+        match self {
+            Self::Wget(module) => module.complaint(),
+            Self::Payload(module) => module.remark(),
+            _ => None,
+        }
+    }
+
+    /// What the device may send for it beyond what is usual, in bytes.
+    fn allowance(&self) -> u64 {
+        match self {
+            Self::Upload(module) => module.allowance(),
+            _ => 0,
+        }
+    }
+
     /// How it ended; `None` while it goes on.
     pub fn outcome(&self) -> Option<&ModuleOutcome> {
         self.module().outcome()
@@ -210,6 +296,10 @@ impl Encode for OwnerModule {
             Self::Csr(module) => writer.unsigned(1).value(module),
             Self::Download(module) => writer.unsigned(2).value(module),
             Self::Command(module) => writer.unsigned(3).value(module),
+            Self::Upload(module) => writer.unsigned(4).value(module),
+            Self::Wget(module) => writer.unsigned(5).value(module),
+            Self::Payload(module) => writer.unsigned(6).value(module.as_ref()),
+            Self::Conformance(module) => writer.unsigned(7).value(module),
         };
     }
 }
@@ -222,6 +312,10 @@ impl Decode for OwnerModule {
             1 => Self::Csr(Csr::decode_from(reader)?),
             2 => Self::Download(Download::decode_from(reader)?),
             3 => Self::Command(Command::decode_from(reader)?),
+            4 => Self::Upload(Upload::decode_from(reader)?),
+            5 => Self::Wget(Wget::decode_from(reader)?),
+            6 => Self::Payload(Box::new(Payload::decode_from(reader)?)),
+            7 => Self::Conformance(Conformance::decode_from(reader)?),
             _ => return Err(Error::Malformed("a stored module of an unknown kind")),
         })
     }
