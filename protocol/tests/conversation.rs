@@ -4,7 +4,7 @@
 mod support;
 
 use fdo_protocol::cbor::{decode, encode};
-use fdo_protocol::crypto::KeyType;
+use fdo_protocol::crypto::{CipherSuite, EtmForm, KeyType};
 use fdo_protocol::rendezvous_info::{RvTo2AddrEntry, Scheme};
 use fdo_protocol::service_info::{DeviceServiceInfo, OwnerServiceInfo, ServiceInfo, ServiceInfoKv};
 use fdo_protocol::to2::device::AfterEntry;
@@ -109,6 +109,24 @@ fn a_device_is_born_onboarded_resold_and_onboarded_again() {
         world.secret = credential.hmac_secret.clone();
         (world.credential, world.voucher, world.owner) = (credential, sold, next_owner);
         onboard(&mut world, OwnerSettings::default(), false).unwrap();
+    }
+}
+
+#[test]
+fn every_cipher_suite_carries_a_whole_to2() {
+    let mut world = World::new(KeyType::P256);
+    for suite in CipherSuite::ALL {
+        world.cipher_suite = suite;
+        for form in EtmForm::ALL {
+            let settings = OwnerSettings { encrypt_then_mac: Some(form), ..OwnerSettings::default() };
+            onboard(&mut world, settings, false).unwrap_or_else(|error| panic!("{suite} {form}: {error}"));
+        }
+        let by_default = onboard(&mut world, OwnerSettings::default(), false);
+        if suite.is_encrypt_then_mac() {
+            assert!(matches!(by_default, Err(Error::Unsupported(_))), "{suite}");
+        } else {
+            by_default.unwrap();
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use fdo_protocol::crypto::{CipherSuite, SharedSecret, Tunnel};
+use fdo_protocol::crypto::{CipherSuite, EtmForm, SharedSecret, Tunnel};
+use fdo_protocol::messages::to2::{HelloDevice, SetupDevice};
 use fdo_protocol::{Error, ErrorCode, cbor};
 use rand_core::{TryCryptoRng, TryRng};
 use serde_json::Value;
@@ -27,7 +28,7 @@ impl TryRng for FixedBytes {
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.copy_from_slice(&self.0);
+        bytes.copy_from_slice(&self.0[..bytes.len()]);
         Ok(())
     }
 }
@@ -46,51 +47,74 @@ fn bytes(value: &Value, field: &str) -> Vec<u8> {
     hex::decode(value[field].as_str().unwrap()).unwrap()
 }
 
-fn tunnel(suite: CipherSuite, key: &[u8]) -> Tunnel {
+fn tunnel(suite: CipherSuite, form: Option<EtmForm>, keys: &[u8]) -> Tunnel {
     let mut writer = cbor::Writer::default();
-    writer.array(2).integer(suite.number()).bytes(key);
+    writer.array(3).value(&suite).value(&form).bytes(keys);
     cbor::decode(&writer.into_bytes()).unwrap()
 }
 
-/// The vectors of the suites that are offered.
-fn encrypt0_vectors() -> Vec<(CipherSuite, Value)> {
-    let all = read(vectors().join("misc/encrypt0-vectors.json"));
-    let offered: Vec<_> = all
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|case| {
-            let suite = CipherSuite::from_number(case["id"].as_i64().unwrap()).ok()?;
-            Some((suite, case.clone()))
-        })
-        .collect();
-    assert_eq!(offered.len(), CipherSuite::ALL.len());
-    offered
+/// A message with fixed keys and IV.
+struct Fixed {
+    tunnel: Tunnel,
+    iv: Vec<u8>,
+    plaintext: Vec<u8>,
+    message: Vec<u8>,
+}
+
+/// One for each suite, and for each form of those that have several.
+fn fixed_messages() -> Vec<Fixed> {
+    let read_case = |case: &Value, [keys, plaintext, message]: [&str; 3]| {
+        let suite = CipherSuite::from_number(case["id"].as_i64().unwrap()).unwrap();
+        assert_eq!(suite.name(), case["suite"]);
+        let form = case["form"].as_str().map(|form| form.parse().unwrap());
+        Fixed {
+            tunnel: tunnel(suite, form, &bytes(case, keys)),
+            iv: bytes(case, "iv"),
+            plaintext: bytes(case, plaintext),
+            message: bytes(case, message),
+        }
+    };
+    let shared = read(vectors().join("misc/encrypt0-vectors.json"));
+    let own = read(vectors().join("misc/cipher-vectors.json"));
+    let shared = shared.as_array().unwrap().iter();
+    let shared = shared.map(|case| read_case(case, ["SEVK", "plaintext_TO2_Done", "COSE_Encrypt0"]));
+    let own = own.as_array().unwrap().iter().map(|case| read_case(case, ["keys", "plaintext", "message"]));
+    shared.chain(own).collect()
+}
+
+#[test]
+fn there_is_a_fixed_message_for_each_suite_and_form() {
+    let all = fixed_messages();
+    for suite in CipherSuite::ALL {
+        let forms: Vec<_> =
+            all.iter().filter(|fixed| fixed.tunnel.suite() == suite).map(|fixed| fixed.tunnel.form()).collect();
+        if suite.is_encrypt_then_mac() {
+            assert_eq!(forms, EtmForm::ALL.map(Some), "{suite}");
+        } else {
+            assert_eq!(forms, [None], "{suite}");
+        }
+    }
 }
 
 #[test]
 fn seals_and_opens_the_fixed_messages() {
-    for (suite, case) in encrypt0_vectors() {
-        let tunnel = tunnel(suite, &bytes(&case, "SEVK"));
-        let message = bytes(&case, "COSE_Encrypt0");
-        let plaintext = bytes(&case, "plaintext_TO2_Done");
-        let sealed = tunnel.seal(&plaintext, &mut FixedBytes(bytes(&case, "iv"))).unwrap();
-        assert_eq!(hex::encode(sealed), hex::encode(&message));
+    for Fixed { tunnel, iv, plaintext, message } in fixed_messages() {
+        let sealed = tunnel.seal(&plaintext, &mut FixedBytes(iv)).unwrap();
+        assert_eq!(hex::encode(sealed), hex::encode(&message), "{}", tunnel.suite());
         assert_eq!(tunnel.open(&message).unwrap(), plaintext);
     }
 }
 
 #[test]
 fn a_message_changed_anywhere_is_malformed() {
-    for (suite, case) in encrypt0_vectors() {
-        let tunnel = tunnel(suite, &bytes(&case, "SEVK"));
-        let message = bytes(&case, "COSE_Encrypt0");
+    for Fixed { tunnel, message, .. } in fixed_messages() {
         for index in 0..message.len() {
             for bit in 0..8 {
                 let mut changed = message.clone();
                 changed[index] ^= 1 << bit;
                 let error = tunnel.open(&changed).unwrap_err();
-                assert_eq!(error.code(), ErrorCode::MessageBody, "byte {index} bit {bit}: {error}");
+                let what = format!("{}: byte {index} bit {bit}: {error}", tunnel.suite());
+                assert_eq!(error.code(), ErrorCode::MessageBody, "{what}");
             }
             assert_eq!(tunnel.open(&message[..index]).unwrap_err().code(), ErrorCode::MessageBody);
         }
@@ -99,11 +123,35 @@ fn a_message_changed_anywhere_is_malformed() {
     }
 }
 
+/// Each message is refused under every other suite and form, even with keys that fit.
+#[test]
+fn no_message_opens_as_one_of_another_suite_or_form() {
+    let all = fixed_messages();
+    for fixed in &all {
+        for other in &all {
+            let same = (fixed.tunnel.suite(), fixed.tunnel.form()) == (other.tunnel.suite(), other.tunnel.form());
+            assert_eq!(other.tunnel.open(&fixed.message).is_ok(), same);
+        }
+    }
+}
+
+#[test]
+fn keys_and_form_that_do_not_fit_the_suite_are_not_read() {
+    for Fixed { tunnel, .. } in fixed_messages() {
+        let (suite, form) = (tunnel.suite(), tunnel.form());
+        let length = suite.key_length() + suite.mac_key_length(form.unwrap_or_default());
+        let other = if form.is_some() { None } else { Some(EtmForm::Go) };
+        for (form, length) in [(form, length - 1), (form, length + 1), (other, length)] {
+            let mut writer = cbor::Writer::default();
+            writer.array(3).value(&suite).value(&form).bytes(&vec![1; length]);
+            assert!(cbor::decode::<Tunnel>(&writer.into_bytes()).is_err(), "{suite}");
+        }
+    }
+}
+
 #[test]
 fn only_the_exact_form_is_opened() {
-    let (suite, case) = encrypt0_vectors().remove(0);
-    let tunnel = tunnel(suite, &bytes(&case, "SEVK"));
-    let message = bytes(&case, "COSE_Encrypt0");
+    let Fixed { tunnel, message, .. } = fixed_messages().remove(0);
     let iv = &message[9..21];
     let ciphertext = &message[23..];
     let build = |protected: &[u8], unprotected: &[u8], ciphertext: Option<&[u8]>| {
@@ -146,39 +194,74 @@ fn opens_what_other_implementations_sent() {
             }
         }
     }
-    assert!(opened >= 100, "{opened} messages opened");
+    assert!(opened >= 300, "{opened} messages opened");
 }
 
-/// Opens the encrypted messages of a run of an offered suite; a run may hold several sessions.
+/// Opens the encrypted messages of a run, which may hold several sessions.
 fn open_transcript(path: PathBuf) -> usize {
     let name = path.display().to_string();
     let run = read(path);
+    let of_type = |range: std::ops::RangeInclusive<u64>| {
+        let messages = run["messages"].as_array().unwrap().iter();
+        messages.filter(move |message| range.contains(&message["type"].as_u64().unwrap()))
+    };
+    let hello: HelloDevice = cbor::decode(&bytes(of_type(60..=60).next().unwrap(), "body")).unwrap();
+    let suite = CipherSuite::from_number(hello.cipher_suite).unwrap();
     let tunnels: Vec<Tunnel> = run["kdf"]
         .as_array()
         .unwrap()
         .iter()
-        .filter_map(|session| {
-            let key = bytes(session, "SEK_or_SEVK");
-            let suite = CipherSuite::ALL.into_iter().find(|suite| suite.key_length() == key.len())?;
+        .map(|session| {
             let secret = Zeroizing::new(bytes(session, "ShSe"));
-            let context = Zeroizing::new(bytes(session, "ContextRand"));
-            let derived = SharedSecret::new(secret, context).derive(suite);
-            // Runs of suites that are not offered derive other key material.
-            (cbor::encode(&derived) == cbor::encode(&tunnel(suite, &key))).then_some(derived)
+            let derived = SharedSecret::new(secret, Zeroizing::new(bytes(session, "ContextRand"))).derive(suite);
+            let keys =
+                [bytes(session, "SEK_or_SEVK"), hex::decode(session["SVK"].as_str().unwrap_or("")).unwrap()];
+            assert_eq!(
+                cbor::encode(&derived),
+                cbor::encode(&tunnel(suite, derived.form(), &keys.concat())),
+                "{name}"
+            );
+            derived
         })
         .collect();
     let mut opened = 0;
-    for message in run["messages"].as_array().unwrap() {
+    for message in of_type(65..=71) {
         let body = bytes(message, "body");
-        let suite_of_body = body.get(2..6).unwrap_or_default();
-        let offered = matches!(suite_of_body, [0x43, 0xa1, 1, 1 | 3]);
-        if !(65..=71).contains(&message["type"].as_u64().unwrap()) || !offered {
-            continue;
-        }
-        let plaintexts: Vec<_> = tunnels.iter().filter_map(|tunnel| tunnel.open(&body).ok()).collect();
-        assert!(!plaintexts.is_empty(), "{name}: message {}", message["type"]);
-        cbor::check(&plaintexts[0]).unwrap();
+        let (tunnel, plaintext) = tunnels
+            .iter()
+            .find_map(|tunnel| Some((tunnel, tunnel.open(&body).ok()?)))
+            .unwrap_or_else(|| panic!("{name}: message {}", message["type"]));
+        cbor::check(&plaintext).unwrap();
+        let mark = [5, 0x40 + u8::try_from(suite.iv_length()).unwrap()];
+        let start = 2 + body.windows(2).position(|pair| pair == mark).unwrap();
+        let iv = FixedBytes(body[start..start + suite.iv_length()].to_vec());
+        let again = tunnel.seal(&plaintext, &mut { iv }).unwrap();
+        assert_eq!(hex::encode(again), hex::encode(body), "{name}");
         opened += 1;
     }
     opened
+}
+
+#[test]
+fn opens_and_recognises_the_messages_of_pri_fidoiot() {
+    let recorded = read(vectors().join("misc/java-etm-message65.json"));
+    for name in ["COSEAES128CTR", "COSEAES128CBC"] {
+        let case = &recorded[name];
+        let suite: CipherSuite = name.parse().unwrap();
+        assert_eq!(case["suite"], suite.number());
+        let kdf = &case["kdf"];
+        let secret = Zeroizing::new(bytes(kdf, "ShSe"));
+        let secret = SharedSecret::new(secret, Zeroizing::default());
+        let keys = [bytes(kdf, "SEK_or_SEVK"), bytes(kdf, "SVK")].concat();
+        let expected = tunnel(suite, Some(EtmForm::Java), &keys);
+        let message = bytes(case, "message_65");
+
+        let (found, plaintext) = secret.open_first(suite, &message).unwrap();
+        assert_eq!(cbor::encode(&found), cbor::encode(&expected));
+        assert_eq!(expected.open(&message).unwrap(), plaintext);
+        let SetupDevice(_) = cbor::decode(&plaintext).unwrap();
+        let start = 3 + message.windows(3).position(|bytes| bytes == [0xa1, 5, 0x50]).unwrap();
+        let again = expected.seal(&plaintext, &mut FixedBytes(message[start..start + 16].to_vec())).unwrap();
+        assert_eq!(hex::encode(again), hex::encode(message));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod eat;
 pub mod encrypt0;
+pub mod mac0;
 pub mod sign1;
 
 mod shape;

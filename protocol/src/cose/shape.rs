@@ -11,6 +11,15 @@ const COUNTERSIGNATURES: [i64; 4] = [7, 9, 11, 12];
 pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     let mut reader = Reader::new(bytes)?;
     reader.tag()?;
+    check_headers(&mut reader)
+}
+
+/// Checks such an object where it has no tag.
+pub(super) fn check_untagged(bytes: &[u8]) -> Result<(), Error> {
+    check_headers(&mut Reader::new(bytes)?)
+}
+
+fn check_headers(reader: &mut Reader<'_>) -> Result<(), Error> {
     if reader.array_length()? < 2 {
         return Err(Error::Malformed("not a COSE object"));
     }
@@ -18,7 +27,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
     if !protected.is_empty() {
         check_map(&mut Reader::new(protected)?)?;
     }
-    check_map(&mut reader)
+    check_map(reader)
 }
 
 fn check_map(reader: &mut Reader<'_>) -> Result<(), Error> {

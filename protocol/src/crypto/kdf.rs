@@ -1,11 +1,12 @@
-//! From the secret of the key exchange to the session key: SP 800-108 in counter mode with HMAC
+//! From the secret of the key exchange to the session's keys: SP 800-108 in counter mode with HMAC
 //! (FDO 1.1, key derivation).
 
 use hmac::{KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Sha256, Sha384};
 use zeroize::Zeroizing;
 
-use crate::crypto::{CipherSuite, Tunnel};
+use crate::crypto::{CipherSuite, EtmForm, Tunnel};
+use crate::error::Error;
 
 const LABEL: &[u8] = b"FIDO-KDF\0AutomaticOnboardTunnel";
 
@@ -21,14 +22,41 @@ impl SharedSecret {
         Self { secret, context }
     }
 
-    /// Derives the key of a cipher suite.
+    /// Derives the keys of a cipher suite, of one that has several forms in that which is used by default.
     pub fn derive(&self, suite: CipherSuite) -> Tunnel {
-        match suite {
-            // Both take SHA-256: the hash goes with the kind of suite, not with its strength.
-            CipherSuite::A128Gcm | CipherSuite::A256Gcm => {
-                Tunnel::new(suite, self.material::<hmac::Hmac<Sha256>>(suite.kdf_bits()))
+        self.derive_in(suite, EtmForm::default())
+    }
+
+    /// Derives the keys of a cipher suite. The form counts where the suite has several.
+    pub fn derive_in(&self, suite: CipherSuite, form: EtmForm) -> Tunnel {
+        let bits = suite.kdf_bits(form);
+        // The hash goes with the kind of suite: A256GCM too takes SHA-256.
+        let keys = match suite {
+            CipherSuite::CoseAes256Cbc | CipherSuite::CoseAes256Ctr => self.material::<hmac::Hmac<Sha384>>(bits),
+            _ => self.material::<hmac::Hmac<Sha256>>(bits),
+        };
+        Tunnel::new(suite, form, keys)
+    }
+
+    /// Opens the first message of the peer's, and gives the tunnel for all that follow: whoever encrypts first chooses
+    /// the form, and only one of them makes this message authentic.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] as [`Tunnel::open`].
+    pub fn open_first(&self, suite: CipherSuite, message: &[u8]) -> Result<(Tunnel, Vec<u8>), Error> {
+        let tunnel = self.derive(suite);
+        let failed = match tunnel.open(message) {
+            Ok(plaintext) => return Ok((tunnel, plaintext)),
+            Err(error) => error,
+        };
+        let others = EtmForm::ALL.into_iter().filter(|form| tunnel.form().is_some_and(|tried| tried != *form));
+        for form in others {
+            let tunnel = self.derive_in(suite, form);
+            if let Ok(plaintext) = tunnel.open(message) {
+                return Ok((tunnel, plaintext));
             }
         }
+        Err(failed)
     }
 
     /// The first `bits` of key material. The number itself goes into every block.
@@ -69,7 +97,7 @@ mod tests {
             let bits = u16::try_from(case["L_bits"].as_u64().unwrap()).unwrap();
             let material = match case["prf"].as_str().unwrap() {
                 "HMAC-SHA256" => secret.material::<hmac::Hmac<Sha256>>(bits),
-                "HMAC-SHA384" => secret.material::<hmac::Hmac<sha2::Sha384>>(bits),
+                "HMAC-SHA384" => secret.material::<hmac::Hmac<Sha384>>(bits),
                 other => unreachable!("{other}"),
             };
             assert_eq!(material, bytes("KeyMaterial"), "{}", case["source"]);

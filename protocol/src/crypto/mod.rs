@@ -3,6 +3,7 @@
 
 mod backend;
 mod certificate_signature;
+mod cipher_suite;
 mod kdf;
 mod kex;
 mod key;
@@ -10,8 +11,9 @@ mod suite;
 mod tunnel;
 
 pub use certificate_signature::{CertificateAlgorithm, verify_certificate_signature};
+pub use cipher_suite::{CipherSuite, EtmForm};
 pub use kdf::SharedSecret;
 pub use kex::{KeyExchangeReply, OwnerKeyExchange};
 pub use key::{KeyType, OwnerKey, SigningKey, VerifyingKey};
-pub use suite::{CipherSuite, KexSuite};
+pub use suite::KexSuite;
 pub use tunnel::Tunnel;

@@ -1,26 +1,34 @@
-//! The encrypted tunnel of TO2 from 65 on: one key for both directions, a fresh random IV for each message
+//! The encrypted tunnel of TO2 from 65 on: the same keys for both directions, a fresh IV for each message
 //! (FDO 1.1, cipher suites and message encryption).
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
+mod aead;
+mod etm;
+
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::cbor::{Decode, Encode, Reader, Writer};
-use crate::cose::encrypt0;
-use crate::crypto::CipherSuite;
+use crate::cose::{encrypt0, mac0};
+use crate::crypto::{CipherSuite, EtmForm};
 use crate::error::Error;
 
-/// A session key with its suite. It is wiped when dropped and never printed; encoded it holds the key, so whoever
-/// stores it must seal it.
+/// What is said of a message that is not authentic, and nothing more.
+const UNREADABLE: Error = Error::Malformed("a message that does not decrypt");
+
+/// The keys of a session with their suite. They are wiped when dropped and never printed; encoded it holds the keys, so
+/// whoever stores it must seal it.
 pub struct Tunnel {
     suite: CipherSuite,
-    key: Zeroizing<Vec<u8>>,
+    /// Of a suite that encrypts and then authenticates.
+    form: Option<EtmForm>,
+    /// SEVK, or SEK and SVK.
+    keys: Zeroizing<Vec<u8>>,
 }
 
 impl Tunnel {
-    pub(super) fn new(suite: CipherSuite, key: Zeroizing<Vec<u8>>) -> Self {
-        Self { suite, key }
+    /// `keys` has the length that suite and form ask for.
+    pub(super) fn new(suite: CipherSuite, form: EtmForm, keys: Zeroizing<Vec<u8>>) -> Self {
+        Self { suite, form: suite.is_encrypt_then_mac().then_some(form), keys }
     }
 
     /// The suite that was negotiated.
@@ -28,75 +36,76 @@ impl Tunnel {
         self.suite
     }
 
-    /// Encrypts the body of a message to a tagged COSE_Encrypt0.
+    /// The form of its messages, where the suite has several.
+    pub fn form(&self) -> Option<EtmForm> {
+        self.form
+    }
+
+    fn split(&self) -> (&[u8], &[u8]) {
+        self.keys.split_at(self.suite.key_length())
+    }
+
+    /// Encrypts the body of a message to a tagged COSE_Encrypt0, or to a tagged COSE_Mac0 around one.
     ///
     /// # Errors
     /// [`Error::Internal`] when it cannot be encrypted.
     pub fn seal(&self, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, Error> {
-        let mut iv = vec![0; self.suite.iv_length()];
-        rng.fill_bytes(&mut iv);
-        encrypt0::seal(self.suite, &iv, |iv, aad| {
-            let mut buffer = Vec::with_capacity(plaintext.len() + TAG_LENGTH);
-            buffer.extend_from_slice(plaintext);
-            let sealed = match self.suite {
-                CipherSuite::A128Gcm => encrypt(&self.aes128_gcm()?, iv, aad, &mut buffer),
-                CipherSuite::A256Gcm => encrypt(&self.aes256_gcm()?, iv, aad, &mut buffer),
-            };
-            sealed.map(|()| buffer).ok_or(Error::Internal("encryption failed"))
-        })
+        let (suite, (key, mac_key)) = (self.suite, self.split());
+        let mut iv = vec![0; suite.iv_length()];
+        match self.form {
+            None => {
+                rng.fill_bytes(&mut iv);
+                encrypt0::seal(suite, &iv, |iv, aad| aead::encrypt(suite, key, iv, aad, plaintext))
+            }
+            Some(form) => {
+                rng.fill_bytes(&mut iv[..etm::random_length(suite, form)]);
+                let ciphertext = etm::encrypt(suite, key, &iv, plaintext)?;
+                mac0::seal(suite, form, &iv, ciphertext, |input| etm::authenticate(suite, mac_key, input))
+            }
+        }
     }
 
-    /// Decrypts a message; what is in it is not looked at before its tag has been checked.
+    /// Decrypts a message; what is in it is not looked at before it has been found authentic.
     ///
     /// # Errors
-    /// [`Error::Malformed`] unless it is a COSE_Encrypt0 of this suite and under this key.
+    /// [`Error::Malformed`] unless it is of this suite and form, and under these keys.
     pub fn open(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        encrypt0::open(self.suite, message, |iv, ciphertext, aad| {
-            let mut buffer = ciphertext.to_vec();
-            let opened = match self.suite {
-                CipherSuite::A128Gcm => decrypt(&self.aes128_gcm()?, iv, aad, &mut buffer),
-                CipherSuite::A256Gcm => decrypt(&self.aes256_gcm()?, iv, aad, &mut buffer),
-            };
-            opened.map(|()| buffer).ok_or(Error::Malformed("a message that does not decrypt"))
-        })
+        let (suite, (key, mac_key)) = (self.suite, self.split());
+        let Some(form) = self.form else {
+            return encrypt0::open(suite, message, |iv, ciphertext, aad| {
+                aead::decrypt(suite, key, iv, aad, ciphertext)
+            });
+        };
+        mac0::open(
+            suite,
+            form,
+            message,
+            |input, mac| etm::verify(suite, mac_key, input, mac),
+            |iv, ciphertext| etm::decrypt(suite, key, iv, ciphertext),
+        )
     }
-
-    fn aes128_gcm(&self) -> Result<Aes128Gcm, Error> {
-        Aes128Gcm::new_from_slice(&self.key).map_err(|_| Error::Internal("session key"))
-    }
-
-    fn aes256_gcm(&self) -> Result<Aes256Gcm, Error> {
-        Aes256Gcm::new_from_slice(&self.key).map_err(|_| Error::Internal("session key"))
-    }
-}
-
-const TAG_LENGTH: usize = 16;
-
-fn encrypt<C: AeadInOut>(cipher: &C, iv: &[u8], aad: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
-    let iv = iv.try_into().ok()?;
-    cipher.encrypt_in_place(iv, aad, buffer).ok()
-}
-
-fn decrypt<C: AeadInOut>(cipher: &C, iv: &[u8], aad: &[u8], buffer: &mut Vec<u8>) -> Option<()> {
-    let iv = iv.try_into().ok()?;
-    cipher.decrypt_in_place(iv, aad, buffer).ok()
 }
 
 impl Encode for Tunnel {
     fn encode_into(&self, writer: &mut Writer) {
-        writer.array(2).value(&self.suite).bytes(&self.key);
+        writer.array(3).value(&self.suite).value(&self.form).bytes(&self.keys);
     }
 }
 
 impl Decode for Tunnel {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.array(2)?;
+        reader.array(3)?;
         let suite = CipherSuite::decode_from(reader)?;
-        let key = reader.bytes()?;
-        if key.len() == suite.key_length() {
-            Ok(Self::new(suite, Zeroizing::new(key.to_vec())))
+        let form: Option<EtmForm> = Option::decode_from(reader)?;
+        if form.is_some() != suite.is_encrypt_then_mac() {
+            return Err(Error::Malformed("a form that does not fit its suite"));
+        }
+        let keys = reader.bytes()?;
+        let form = form.unwrap_or_default();
+        if keys.len() == suite.key_length() + suite.mac_key_length(form) {
+            Ok(Self::new(suite, form, Zeroizing::new(keys.to_vec())))
         } else {
-            Err(Error::Malformed("a session key of the wrong length"))
+            Err(Error::Malformed("session keys of the wrong length"))
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::error::Error;
 /// How many are remembered. An older one still fails wherever the state has moved on.
 const REMEMBERED: usize = 64;
 
-/// Length in bytes of the authentication tag, with which every message of the tunnel ends.
+/// Length in bytes of what is kept of each: the authentication tag, with which every message of the tunnel ends, or as
+/// much of a longer MAC.
 const TAG: usize = 16;
 
 /// The tags of the last messages taken. However a message is wrapped, its tag stays the same.

@@ -18,6 +18,8 @@ pub const NOW: u64 = 1_790_000_000;
 pub struct World {
     pub rng: ChaCha20Rng,
     pub key_type: KeyType,
+    /// What the device asks for.
+    pub cipher_suite: CipherSuite,
     pub manufacturer: SigningKey,
     pub owner: SigningKey,
     pub device: SigningKey,
@@ -40,7 +42,17 @@ impl World {
         let device = SigningKey::generate(key_type, &mut rng).unwrap();
         let (voucher, credential, secret) = birth(&mut rng, &manufacturer, &device, encoding);
         let voucher = voucher.extend(&manufacturer, owner.verifying_key()).unwrap();
-        Self { rng, key_type, manufacturer, owner, device, secret, credential, voucher }
+        Self {
+            rng,
+            key_type,
+            cipher_suite: CipherSuite::for_key(key_type),
+            manufacturer,
+            owner,
+            device,
+            secret,
+            credential,
+            voucher,
+        }
     }
 
     pub fn secrets(&self) -> FileSecrets {
@@ -50,7 +62,7 @@ impl World {
     pub fn settings(&self) -> DeviceSettings {
         DeviceSettings {
             kex_suite: KexSuite::for_key(self.key_type),
-            cipher_suite: CipherSuite::for_key(self.key_type),
+            cipher_suite: self.cipher_suite,
             max_message_size: u16::MAX,
             max_service_info_size: None,
             allow_reuse: false,

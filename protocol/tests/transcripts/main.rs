@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use fdo_protocol::cbor::{Decode, Encode, RawItem, Writer, decode, encode};
 use fdo_protocol::cose::Sign1;
-use fdo_protocol::crypto::VerifyingKey;
+use fdo_protocol::crypto::{CipherSuite, EtmForm, VerifyingKey};
 use fdo_protocol::messages::di::{AppStart, DiDone, SetCredentials, SetHmac};
 use fdo_protocol::messages::to0::{AcceptOwner, HelloAck, OwnerSign, To0Hello};
 use fdo_protocol::messages::to1::{HelloRv, HelloRvAck, ProveToRv, RvRedirect};
@@ -24,15 +24,18 @@ use fdo_protocol::voucher::{VerifiedVoucher, VerifyPolicy, Voucher};
 use fdo_protocol::{di, to0, to1, to2};
 use serde_json::Value;
 
-const TRANSCRIPTS: [&str; 14] = [
+const TRANSCRIPTS: [&str; 17] = [
     SHORT_SIGNATURE,
     "transcripts-c-client/c-ec256-ecdh256-a128gcm.json",
     "transcripts-c-client/c-ec384-ecdh384-a256gcm-download.json",
     "transcripts-c-client/c-ec384-ecdh384-a256gcm-reuse.json",
     "transcripts-go-fdo/ec256-ecdh256-a128gcm-cosekey.json",
     "transcripts-go-fdo/ec256-ecdh256-a128gcm.json",
+    "transcripts-go-fdo/ec256-ecdh256-coseaes128ctr-go-etm.json",
     "transcripts-go-fdo/ec384-ecdh384-a256gcm-reuse.json",
     "transcripts-go-fdo/ec384-ecdh384-a256gcm.json",
+    "transcripts-go-fdo/ec384-ecdh384-coseaes256cbc-go-etm.json",
+    "transcripts-java-server/java-server-c-device-ec256-aesccm32.json",
     "transcripts-java-server/java-server-c-device-ec256-fdo-command.json",
     "transcripts-java-server/java-server-c-device-ec256.json",
     "transcripts-java-server/java-server-c-device-ec384-reuse.json",
@@ -109,8 +112,11 @@ impl Transcript {
         self.messages().iter().any(|(number, _)| *number == 71)
     }
 
-    fn session_key(&self) -> Vec<u8> {
-        hex::decode(self.json["kdf"][0]["SEK_or_SEVK"].as_str().unwrap()).unwrap()
+    /// SEVK, or SEK and SVK.
+    fn session_keys(&self) -> Vec<u8> {
+        let session = &self.json["kdf"][0];
+        let key = |field: &str| hex::decode(session[field].as_str().unwrap_or_default()).unwrap();
+        [key("SEK_or_SEVK"), key("SVK")].concat()
     }
 
     fn is_reuse(&self) -> bool {
@@ -256,7 +262,9 @@ fn expect_ready(transcript: &Transcript, sold: &VerifiedVoucher, hello: &HelloDe
     }
     let mut state = Writer::default();
     state.array(3).array(6).value(&sold.guid()).value(&next_guid).value(&nonce_prove_dv).value(&nonce_setup_dv);
-    state.array(2).integer(hello.cipher_suite).bytes(&transcript.session_key());
+    let suite = CipherSuite::from_number(hello.cipher_suite).unwrap();
+    let form = suite.is_encrypt_then_mac().then_some(EtmForm::Go);
+    state.array(3).value(&suite).value(&form).bytes(&transcript.session_keys());
     state.bytes(&[]).value(&replacement).null();
     state.into_bytes()
 }

@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use super::DeviceSettings;
-use super::provisioning::{ExpectSetupDevice, Tunnelled};
+use super::provisioning::ExpectSetupDevice;
 use crate::cbor::{self, Encoded, Wrapped};
 use crate::cose::{EatPayload, Sign1};
 use crate::credential::{DeviceCredential, DeviceSecrets};
@@ -17,7 +17,6 @@ use crate::messages::to2::{
 use crate::messages::{Message, Outbound, PROTOCOL_VERSION, SigInfo};
 use crate::nonce::{NonceTo2ProveDv, NonceTo2ProveOv, NonceTo2SetupDv};
 use crate::public_key::PublicKey;
-use crate::to2::seen::SeenMessages;
 use crate::voucher::{OvEntryPayload, OvHeader};
 
 /// Begins (`-> 60`). `to1d` is the redirect that led here; none after a rendezvous bypass.
@@ -200,12 +199,9 @@ impl ExpectOvNextEntry {
         let token = EatPayload::new(self.nonce_prove_dv.as_bytes(), &self.credential.guid, Some(x_b))
             .sign(&[(EUPH_NONCE, cbor::encode(&nonce_setup_dv))], secrets.key())?;
         let next = ExpectSetupDevice {
-            session: Tunnelled {
-                nonce_prove_dv: self.nonce_prove_dv,
-                nonce_setup_dv,
-                tunnel: shared.derive(self.settings.cipher_suite),
-                seen: SeenMessages::default(),
-            },
+            nonce_prove_dv: self.nonce_prove_dv,
+            nonce_setup_dv,
+            shared,
             credential: self.credential,
             settings: self.settings,
             ov_header: self.ov_header,

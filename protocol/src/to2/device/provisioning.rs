@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::DeviceSettings;
 use crate::cbor::{self, Decode, Wrapped};
 use crate::credential::{DeviceCredential, DeviceSecrets};
-use crate::crypto::Tunnel;
+use crate::crypto::{SharedSecret, Tunnel};
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::hash::{Hash, HmacType};
@@ -45,7 +45,10 @@ impl Tunnelled {
 
 /// Waits for 65.
 pub struct ExpectSetupDevice {
-    pub(super) session: Tunnelled,
+    pub(super) nonce_prove_dv: NonceTo2ProveDv,
+    pub(super) nonce_setup_dv: NonceTo2SetupDv,
+    /// The keys follow from it once 65 has shown their form.
+    pub(super) shared: SharedSecret,
     pub(super) credential: DeviceCredential,
     pub(super) settings: DeviceSettings,
     pub(super) ov_header: Wrapped<OvHeader>,
@@ -59,11 +62,12 @@ impl ExpectSetupDevice {
     /// # Errors
     /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] when something in it does not
     /// hold, [`Error::CredentialReuse`] when the owner asks for reuse and the device does not allow it.
-    pub fn setup_device(mut self, body: &[u8]) -> Result<SetUp, Error> {
-        let SetupDevice(signed) = self.session.open(body)?;
+    pub fn setup_device(self, body: &[u8]) -> Result<SetUp, Error> {
+        let (tunnel, plaintext) = self.shared.open_first(self.settings.cipher_suite, body)?;
+        let SetupDevice(signed) = cbor::decode(&Zeroizing::new(plaintext))?;
         let payload: SetupDevicePayload = cbor::decode(signed.unverified_payload())?;
         signed.verify(&payload.owner2_key.verifying_key()?, &[])?;
-        if payload.nonce != self.session.nonce_setup_dv {
+        if payload.nonce != self.nonce_setup_dv {
             return Err(Error::Rejected("the nonce is not the one that was sent"));
         }
         if payload.rv_info.is_empty() || payload.guid == Guid::from_bytes([0; 16]) {
@@ -75,13 +79,29 @@ impl ExpectSetupDevice {
         if reuse && !self.settings.allow_reuse {
             return Err(Error::CredentialReuse);
         }
-        Ok(SetUp { state: self, payload, reuse })
+        let mut seen = SeenMessages::default();
+        seen.take(body)?;
+        let session =
+            Tunnelled { nonce_prove_dv: self.nonce_prove_dv, nonce_setup_dv: self.nonce_setup_dv, tunnel, seen };
+        Ok(SetUp {
+            session,
+            credential: self.credential,
+            settings: self.settings,
+            ov_header: self.ov_header,
+            hmac_type: self.hmac_type,
+            payload,
+            reuse,
+        })
     }
 }
 
 /// 65 holds; the device chooses its next secret and says 66.
 pub struct SetUp {
-    state: ExpectSetupDevice,
+    session: Tunnelled,
+    credential: DeviceCredential,
+    settings: DeviceSettings,
+    ov_header: Wrapped<OvHeader>,
+    hmac_type: HmacType,
     payload: SetupDevicePayload,
     reuse: bool,
 }
@@ -94,7 +114,7 @@ impl SetUp {
 
     /// Length in bytes that the next HMAC secret should have.
     pub fn secret_length(&self) -> usize {
-        self.state.hmac_type.length()
+        self.hmac_type.length()
     }
 
     /// Takes the new credential (`-> 66`). `next` holds the HMAC secret that `next_secret` is the copy of; a device
@@ -108,26 +128,25 @@ impl SetUp {
         next_secret: Zeroizing<Vec<u8>>,
         rng: &mut dyn CryptoRng,
     ) -> Result<(Outbound, ExpectReady), Error> {
-        let state = self.state;
         let (replacement_hmac, credential) = if self.reuse {
-            (None, DeviceCredential { active: false, ..state.credential })
+            (None, DeviceCredential { active: false, ..self.credential })
         } else {
             let SetupDevicePayload { rv_info, guid, owner2_key, .. } = self.payload;
-            let header = Wrapped::new(state.ov_header.replaced(guid, rv_info.clone(), owner2_key.clone()));
+            let header = Wrapped::new(self.ov_header.replaced(guid, rv_info.clone(), owner2_key.clone()));
             let credential = DeviceCredential {
                 active: false,
                 hmac_secret: next_secret,
                 device_info: header.device_info.clone(),
                 guid,
                 rv_info,
-                public_key_hash: Hash::of(state.hmac_type.hash_type(), &[owner2_key.encoded()]),
+                public_key_hash: Hash::of(self.hmac_type.hash_type(), &[owner2_key.encoded()]),
             };
-            (Some(next.hmac(state.hmac_type, &[header.bytes()])?), credential)
+            (Some(next.hmac(self.hmac_type, &[header.bytes()])?), credential)
         };
-        let max_owner_service_info_size = state.settings.max_service_info_size;
+        let max_owner_service_info_size = self.settings.max_service_info_size;
         let message = DeviceServiceInfoReady { replacement_hmac, max_owner_service_info_size };
-        let message = state.session.seal(&message, rng)?;
-        Ok((message, ExpectReady { session: state.session, credential }))
+        let message = self.session.seal(&message, rng)?;
+        Ok((message, ExpectReady { session: self.session, credential }))
     }
 }
 

@@ -4,6 +4,7 @@ mod proof;
 mod provisioning;
 
 use crate::cbor::{Decode, Encode, Encoded, Reader, Writer};
+use crate::crypto::EtmForm;
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::messages::to2::HelloDevice;
@@ -20,11 +21,18 @@ pub struct OwnerSettings {
     pub max_service_info_size: Option<u16>,
     /// Whether the device is to keep its credential.
     pub reuse: bool,
+    /// Whether suites are offered that encrypt and then authenticate, and in which form.
+    pub encrypt_then_mac: Option<EtmForm>,
 }
 
 impl Default for OwnerSettings {
     fn default() -> Self {
-        Self { max_message_size: u16::MAX, max_service_info_size: Some(16 * 1024), reuse: false }
+        Self {
+            max_message_size: u16::MAX,
+            max_service_info_size: Some(16 * 1024),
+            reuse: false,
+            encrypt_then_mac: None,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::provisioning::{ExpectReady, Tunnelled};
 use crate::cbor::{self, ByteString, Encoded, RawItem, Wrapped};
 use crate::cbor_array;
 use crate::cose::{Sign1, VerifiedEat};
-use crate::crypto::{CipherSuite, KexSuite, OwnerKey, OwnerKeyExchange, VerifyingKey};
+use crate::crypto::{CipherSuite, EtmForm, KexSuite, OwnerKey, OwnerKeyExchange, VerifyingKey};
 use crate::error::{Error, VoucherFault};
 use crate::guid::Guid;
 use crate::hash::Hash;
@@ -36,6 +36,10 @@ pub fn begin(
 ) -> Result<(Outbound, ExpectEntryOrProof), Error> {
     let kex_suite = KexSuite::from_name(&hello.kex_suite_name)?;
     let cipher_suite = CipherSuite::from_number(hello.cipher_suite)?;
+    let etm_form = match (cipher_suite.is_encrypt_then_mac(), settings.encrypt_then_mac) {
+        (true, None) => return Err(Error::Unsupported("encrypt-then-MAC suites are not offered here")),
+        (_, form) => form.unwrap_or_default(),
+    };
     if !kex_suite.fits(key.verifying_key().key_type()) {
         return Err(Error::Rejected("the key exchange does not fit the owner's key"));
     }
@@ -72,6 +76,7 @@ pub fn begin(
         nonce_prove_dv,
         key_exchange,
         cipher_suite,
+        etm_form,
         reuse: settings.reuse,
         max_service_info_size: settings.max_service_info_size,
     };
@@ -88,6 +93,7 @@ pub struct ExpectEntryOrProof {
     nonce_prove_dv: NonceTo2ProveDv,
     key_exchange: OwnerKeyExchange,
     cipher_suite: CipherSuite,
+    etm_form: EtmForm,
     reuse: bool,
     max_service_info_size: Option<u16>,
 }
@@ -100,6 +106,7 @@ cbor_array!(ExpectEntryOrProof {
     nonce_prove_dv,
     key_exchange,
     cipher_suite,
+    etm_form,
     reuse,
     max_service_info_size,
 });
@@ -137,7 +144,7 @@ impl ExpectEntryOrProof {
         let nonce_setup_dv = token.unprotected(EUPH_NONCE).ok_or(Error::Malformed("EUPHNonce is missing"))?;
         let nonce_setup_dv: NonceTo2SetupDv = cbor::decode(&nonce_setup_dv)?;
         let proof = VerifiedEat::verify(&token, &self.device_key, self.nonce_prove_dv.as_bytes(), &self.guid)?;
-        let tunnel = self.key_exchange.finish(proof.key_exchange()?)?.derive(self.cipher_suite);
+        let tunnel = self.key_exchange.finish(proof.key_exchange()?)?.derive_in(self.cipher_suite, self.etm_form);
 
         let (rv_info, next_guid) =
             if self.reuse { (self.ov_header.rv_info.clone(), self.guid) } else { (rv_info.clone(), guid) };
