@@ -1,7 +1,8 @@
-//! Devices by others against our three services: a driver for the device library `astarte-device-fdo`, and a relay that
-//! sees and disturbs what they say.
+//! Programs by others against ours: the matrix of go-fdo-client and go-fdo's services with our device and services; a
+//! driver for the device library `astarte-device-fdo`, and a relay that sees and disturbs what it says.
 
 mod foreign;
+pub mod matrix;
 mod relay;
 mod storage;
 

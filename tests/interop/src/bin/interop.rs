@@ -1,0 +1,98 @@
+//! `just interop`: measures the interoperability matrix with the programs of others, prints it, and fails where a cell
+//! is red without being excused, or where the documents say something else.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use fdo_interop::matrix::{Cell, Expectations, Outcome, Peers, Report, World, cells, find_go, run};
+
+/// Measure the interoperability matrix.
+#[derive(Parser)]
+struct Arguments {
+    /// Only the cells whose name contains this; the documents are then left alone.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// How many cells at a time.
+    #[arg(long, default_value_t = 4)]
+    at_a_time: usize,
+    /// Write the tables into the document instead of comparing them.
+    #[arg(long)]
+    write: bool,
+    /// Leave the devices' and services' directories where they are.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let go = match find_go() {
+        Ok(go) => go,
+        Err(why) => {
+            say(&format!("interop: skipped: {why}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    tokio::select! {
+        measured = measure(&arguments, &go) => measured,
+        // Dropping the other arm ends all processes.
+        () = stopped() => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn measure(arguments: &Arguments, go: &Path) -> anyhow::Result<ExitCode> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = PathBuf::from(
+        std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| here.join("../../target").into_os_string()),
+    );
+    let results = target.join("interop");
+    let peers = Peers::build(go, &results.join("bin"))?;
+    let expected = Expectations::read(&here.join("expected.toml"))?;
+    let mut cells = cells();
+    if let Some(only) = &arguments.only {
+        cells.retain(|cell| cell.to_string().contains(only));
+    }
+
+    let directory = tempfile::Builder::new().prefix("firstlight-interop-").tempdir()?;
+    let path = if arguments.keep { directory.keep() } else { directory.path().to_owned() };
+    let world = World::start(peers, &path).await?;
+    let tell = |cell: &Cell, outcome: &Outcome| match outcome {
+        Outcome::Green => say(&format!("yes  {cell}")),
+        Outcome::Red(why) => say(&format!("NO   {cell}: {why}")),
+    };
+    let outcomes = run(world, &cells, arguments.at_a_time, tell).await;
+    if arguments.keep {
+        say(&format!("kept: {}", path.display()));
+    }
+
+    let document = here.join("../../docs/interop.md");
+    let mut report = Report::new(&cells, &outcomes, &expected);
+    std::fs::write(results.join("matrix.md"), &report.tables)?;
+    match &arguments.only {
+        Some(_) => {}
+        None if arguments.write => report.write(&document)?,
+        None => report.compare(&document)?,
+    }
+    say(&format!("\n{}\n", report.tables));
+    let green = outcomes.iter().filter(|outcome| **outcome == Outcome::Green).count();
+    say(&format!("{green} of {} cells are green", cells.len()));
+    for complaint in &report.complaints {
+        say(&format!("FAILED: {complaint}"));
+    }
+    Ok(if report.complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,151 @@
+//! What is put together with what. A cell more is a line more.
+
+use std::fmt;
+
+/// Who wrote a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// Firstlight.
+    Us,
+    /// go-fdo-client and go-fdo.
+    Go,
+}
+
+/// The device's key, whose type maker's and owner's keys share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Ec256,
+    Ec384,
+}
+
+impl Key {
+    pub const ALL: [Self; 2] = [Self::Ec256, Self::Ec384];
+
+    /// As go-fdo-client names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ec256 => "ec256",
+            Self::Ec384 => "ec384",
+        }
+    }
+
+    /// As Firstlight names it.
+    pub fn our_name(self) -> &'static str {
+        match self {
+            Self::Ec256 => "P-256",
+            Self::Ec384 => "P-384",
+        }
+    }
+
+    /// What an owner with such a key allows.
+    pub fn exchanges(self) -> &'static [&'static str] {
+        match self {
+            Self::Ec256 => &["ECDH256"],
+            Self::Ec384 => &["ECDH384"],
+        }
+    }
+}
+
+/// All ciphers that go-fdo has; it has no AES-CCM.
+const CIPHERS: [&str; 2] = ["A128GCM", "A256GCM"];
+
+/// What the owner does with the device in TO2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    Download,
+    Command,
+}
+
+impl Module {
+    pub const ALL: [Self; 2] = [Self::Download, Self::Command];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Download => "fdo.download",
+            Self::Command => "fdo.command",
+        }
+    }
+}
+
+/// One device from its birth to its owner.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Where it stands in the report: table, row, column.
+    pub place: [String; 3],
+    pub device: By,
+    pub maker: By,
+    pub rendezvous: By,
+    pub owner: By,
+    pub key: Key,
+    pub exchange: &'static str,
+    pub cipher: &'static str,
+    pub modules: Vec<Module>,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.place.join(" / "))
+    }
+}
+
+const THEIR_DEVICE: &str = "go-fdo-client with our three services";
+const OUR_DEVICE: &str = "our device with go-fdo's three services";
+const MODULES: &str = "service-info modules";
+const CROSSINGS: &str = "services of both";
+
+/// All of them, in the report's order.
+pub fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    // One file in each: what a cipher gets wrong may show only with data.
+    let small = [Module::Download];
+    for (table, device, services) in [(THEIR_DEVICE, By::Go, By::Us), (OUR_DEVICE, By::Us, By::Go)] {
+        for (key, exchange) in
+            Key::ALL.into_iter().flat_map(|key| key.exchanges().iter().map(move |name| (key, *name)))
+        {
+            for cipher in CIPHERS {
+                let place = [table.to_owned(), format!("{}, {exchange}", key.name()), cipher.to_owned()];
+                cells.push(cell(place, [device, services, services, services], key, exchange, cipher, &small));
+            }
+        }
+    }
+    for (column, device, services) in
+        [("go-fdo-client, our services", By::Go, By::Us), ("our device, go-fdo's services", By::Us, By::Go)]
+    {
+        for module in Module::ALL {
+            let place = [MODULES.to_owned(), module.name().to_owned(), column.to_owned()];
+            cells.push(simple(place, [device, services, services, services], Key::Ec256, &[module]));
+        }
+    }
+    for (row, parties) in [
+        ("device go-fdo, voucher go-fdo, rendezvous ours, owner ours", [By::Go, By::Go, By::Us, By::Us]),
+        ("device go-fdo, voucher go-fdo, rendezvous go-fdo, owner ours", [By::Go, By::Go, By::Go, By::Us]),
+        ("device go-fdo, voucher ours, rendezvous go-fdo, owner ours", [By::Go, By::Us, By::Go, By::Us]),
+        ("device go-fdo, voucher go-fdo, rendezvous ours, owner go-fdo", [By::Go, By::Go, By::Us, By::Go]),
+        ("device ours, voucher go-fdo, rendezvous ours, owner ours", [By::Us, By::Go, By::Us, By::Us]),
+        ("device ours, voucher go-fdo, rendezvous go-fdo, owner ours", [By::Us, By::Go, By::Go, By::Us]),
+        ("device ours, voucher ours, rendezvous go-fdo, owner ours", [By::Us, By::Us, By::Go, By::Us]),
+        ("device ours, voucher go-fdo, rendezvous ours, owner go-fdo", [By::Us, By::Go, By::Us, By::Go]),
+    ] {
+        for key in Key::ALL {
+            let place = [CROSSINGS.to_owned(), row.to_owned(), key.name().to_owned()];
+            cells.push(simple(place, parties, key, &small));
+        }
+    }
+    cells
+}
+
+/// With the first key exchange of its key, and the cipher that everybody has.
+fn simple(place: [String; 3], parties: [By; 4], key: Key, modules: &[Module]) -> Cell {
+    cell(place, parties, key, key.exchanges()[0], CIPHERS[0], modules)
+}
+
+fn cell(
+    place: [String; 3],
+    [device, maker, rendezvous, owner]: [By; 4],
+    key: Key,
+    exchange: &'static str,
+    cipher: &'static str,
+    modules: &[Module],
+) -> Cell {
+    Cell { place, device, maker, rendezvous, owner, key, exchange, cipher, modules: modules.to_vec() }
+}

@@ -1,0 +1,16 @@
+//! The interoperability matrix: every device, maker, rendezvous and owner that can be put together from our programs
+//! and from those of others, each as a process of its own.
+
+mod cell;
+mod device;
+mod files;
+mod ours;
+mod peers;
+mod report;
+mod run;
+mod theirs;
+
+pub use cell::{Cell, cells};
+pub use peers::{Peers, find_go};
+pub use report::{Expectations, Outcome, Report};
+pub use run::{World, run};

@@ -1,0 +1,192 @@
+//! Our three services as processes, driven through their operator API.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use fdo_service::cli::ApiClient;
+use fdo_tests::process::{Process, program};
+use fdo_tests::world::free_port;
+use serde_json::{Value, json};
+
+use super::cell::Key;
+use super::files::{Files, until};
+use super::theirs::Theirs;
+
+/// The name that our owner has with our makers.
+const BUYER: &str = "Owner";
+
+/// A rendezvous, an owner, and a maker for each rendezvous.
+pub struct Ours {
+    pub rendezvous: String,
+    /// The first sends devices to our rendezvous, the second to theirs.
+    pub makers: Vec<Maker>,
+    owner: ApiClient,
+    owner_keys: Vec<Value>,
+    _processes: Vec<Process>,
+}
+
+pub struct Maker {
+    pub url: String,
+    api: ApiClient,
+    /// What our owner calls it.
+    id: Value,
+}
+
+/// What is started one after the other.
+struct Starter<'a> {
+    directory: &'a Path,
+    processes: Vec<Process>,
+}
+
+impl Starter<'_> {
+    /// A service with these settings; its operator API when it is ready.
+    async fn start(&mut self, name: &str, service: &str, settings: &Value) -> anyhow::Result<ApiClient> {
+        let (data, file) = (self.directory.join(name), self.directory.join(format!("{name}.toml")));
+        std::fs::write(&file, toml::to_string(settings)?)?;
+        let [data_dir, config] = [&data, &file].map(|path| path.to_string_lossy().into_owned());
+        let arguments = ["--data-dir", &data_dir, "--config", &config, "serve"];
+        let log = self.directory.join(format!("{name}.log"));
+        let binary = program(&format!("fdo-{service}"));
+        self.processes.push(Process::start(&binary, &arguments, &[], &log));
+        let api = format!("http://{}", settings["operators"]["address"].as_str().context("no operators")?);
+        let ready = ApiClient::new(&api, None)?;
+        let answer = until(&format!("our {name}"), || async { ready.get_bytes("/ready", "*/*").await.ok() }).await;
+        answer.with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
+        let token = std::fs::read_to_string(data.join("operator-token"))?;
+        Ok(ApiClient::new(&api, Some(token.trim()))?)
+    }
+}
+
+fn address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
+/// Where a service listens, and no limits: all peers are one address.
+fn listeners(listen: &str, log: &str) -> Value {
+    json!({
+        "log": log,
+        "workers": 2,
+        "listen": { "address": listen },
+        "operators": { "address": address() },
+        "limits": { "source_per_second": 0, "guid_per_second": 0 },
+    })
+}
+
+fn with(mut settings: Value, more: Value) -> Value {
+    if let (Value::Object(settings), Value::Object(more)) = (&mut settings, more) {
+        settings.extend(more);
+    }
+    settings
+}
+
+impl Ours {
+    /// The rendezvous comes first: makers of both sides name it in their vouchers.
+    pub async fn start_rendezvous(directory: &Path) -> anyhow::Result<(String, Vec<Process>)> {
+        let listen = address();
+        let mut starter = Starter { directory, processes: Vec::new() };
+        starter.start("rendezvous", "rendezvous", &listeners(&listen, "info")).await?;
+        Ok((format!("http://{listen}"), starter.processes))
+    }
+
+    pub async fn start(
+        directory: &Path,
+        (rendezvous, processes): (String, Vec<Process>),
+        theirs: &Theirs,
+        files: &Files,
+    ) -> anyhow::Result<Self> {
+        let mut starter = Starter { directory, processes };
+        let listen = address();
+        let settings = with(
+            listeners(&listen, "info"),
+            json!({
+                "public_url": format!("http://{listen}"),
+                "outbound_allow": ["loopback"],
+                "downloads": [{ "name": "received.bin", "file": files.sent, "required": true }],
+                "commands": [{ "command": "sh", "args": ["-c", "echo done >ran"], "required": true }],
+            }),
+        );
+        let owner = starter.start("owner", "owner", &settings).await?;
+        let mut makers = Vec::new();
+        for (name, rendezvous) in [("maker-a", &rendezvous), ("maker-b", &theirs.rendezvous)] {
+            let (listen, claims) = (address(), address());
+            let settings = with(
+                listeners(&listen, "info"),
+                json!({ "rendezvous": [rendezvous], "admission": "open", "claims": { "address": claims } }),
+            );
+            let api = starter.start(name, "manufacturer", &settings).await?;
+            let identity: Value = api.get("/api/v1/identity").await?;
+            let buyer: Value = api.post("/api/v1/buyers", &json!({ "name": BUYER })).await?;
+            let enrolment = json!({
+                "url": identity["claims_url"],
+                "fingerprint": identity["identity_fingerprint"],
+                "code": buyer["code"],
+            });
+            let enrolled: Value = owner.post("/api/v1/manufacturers", &enrolment).await?;
+            makers.push(Maker { url: format!("http://{listen}"), api, id: enrolled["id"].clone() });
+        }
+        for maker in &theirs.makers {
+            let ca = json!({ "kind": "device-ca", "name": "go-fdo", "pem": theirs.device_ca(maker).await? });
+            let _: Value = owner.post("/api/v1/trust", &ca).await?;
+            for key in theirs.keys(maker).await?.into_iter().take(Key::ALL.len()) {
+                let pin = json!({ "kind": "manufacturer-key", "name": "go-fdo", "pem": key });
+                let _: Value = owner.post("/api/v1/trust", &pin).await?;
+            }
+        }
+        let keys: Value = owner.get("/api/v1/keys").await?;
+        let owner_keys = keys["items"].as_array().cloned().unwrap_or_default();
+        Ok(Self { rendezvous, makers, owner, owner_keys, _processes: starter.processes })
+    }
+
+    /// The owner's public key of a type, PEM.
+    pub fn owner_key(&self, key: Key) -> anyhow::Result<&str> {
+        let mut fitting = self.owner_keys.iter().filter(|item| item["key_type"] == key.our_name());
+        let found = fitting.find(|item| item["preferred"] == true).context("our owner has no such key")?;
+        found["public_key"].as_str().context("our owner's key has no PEM")
+    }
+
+    /// Sells a device to our owner.
+    pub async fn claim(&self, maker: usize, serial: &str) -> anyhow::Result<()> {
+        let allocation = json!({ "buyer": BUYER, "serials": [serial] });
+        let maker = &self.makers[maker];
+        let _: Value = maker.api.post("/api/v1/allocations", &allocation).await?;
+        let claims = json!({ "serials": [serial], "manufacturer": maker.id, "wait": 20 });
+        let report: Value = self.owner.post("/api/v1/claims", &claims).await?;
+        if report["results"][0]["state"] != "fulfilled" {
+            bail!("our owner's claim: {report}");
+        }
+        Ok(())
+    }
+
+    /// A voucher from elsewhere.
+    pub async fn import(&self, voucher: String) -> anyhow::Result<()> {
+        let report: Value =
+            self.owner.post_bytes("/api/v1/vouchers", "application/x-pem-file", voucher.into_bytes()).await?;
+        if report["results"][0]["status"] != "imported" {
+            bail!("our owner's import: {report}");
+        }
+        Ok(())
+    }
+
+    /// Waits until TO0 is done.
+    pub async fn registered(&self, guid: &str) -> anyhow::Result<()> {
+        let path = format!("/api/v1/registrations?guid={guid}");
+        until(&format!("TO0 of {guid}"), || async {
+            let list: Value = self.owner.get(&path).await.ok()?;
+            let items = list["items"].as_array()?;
+            (!items.is_empty() && items.iter().all(|item| !item["granted"].is_null())).then_some(())
+        })
+        .await
+    }
+
+    /// The owner has the device, with all that was required.
+    pub async fn onboarded(&self, guid: &str) -> anyhow::Result<()> {
+        let device: Value = self.owner.get(&format!("/api/v1/devices/{guid}")).await?;
+        if device["state"] != "onboarded" {
+            bail!("our owner says {}: {}", device["state"], device["reason"]);
+        }
+        if device["guid"] == guid {
+            bail!("the device kept its GUID");
+        }
+        Ok(())
+    }
+}
