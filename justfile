@@ -21,9 +21,10 @@ demo *ARGS:
 e2e:
     cargo test -p fdo-tests
 
-# A device that others wrote, against our services.
-interop:
-    cargo test -p fdo-interop
+# Devices and services that others wrote with ours: the matrix of docs/interop.md. It needs Go; --write updates the tables.
+interop *ARGS:
+    cargo build --bins -p fdo-manufacturer -p fdo-rendezvous -p fdo-owner -p fdo-device -p fdo-interop
+    "${CARGO_TARGET_DIR:-target}"/debug/interop {{ARGS}}
 
 # Protocol steps, then CPU time a session against its public-key operations.
 bench:
