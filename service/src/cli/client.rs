@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
+use super::progress;
 use crate::operators::TOKEN_FILE;
 use crate::paging::Page;
 use crate::problem::Problem;
@@ -16,6 +19,10 @@ use crate::secret_file::{self, SecretFileError};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Long, because a claim of many serials or an upload of many vouchers takes its time.
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// A file of any size over any line.
+const ANY_SIZE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// How much of a file is read at a time.
+const PART: usize = 64 * 1024;
 
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +43,8 @@ pub enum CliError {
     BadUrl(String),
     #[error(transparent)]
     Secret(#[from] SecretFileError),
+    #[error("cannot write the file: {0}")]
+    Write(std::io::Error),
     #[error("cannot write to standard output: {0}")]
     Stdout(std::io::Error),
 }
@@ -106,6 +115,50 @@ impl ApiClient {
 
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         self.send(Method::DELETE, path, |request| request).await.map(|_| ())
+    }
+
+    /// An upload of any size, streamed, with a progress bar where somebody looks.
+    pub async fn put_file<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        file: tokio::fs::File,
+        length: u64,
+    ) -> Result<T, CliError> {
+        let bar = progress::bytes(length, "sending");
+        let shown = bar.clone();
+        let parts = futures_util::stream::try_unfold(file, |mut file| async {
+            let mut part = vec![0; PART];
+            let read = file.read(&mut part).await?;
+            part.truncate(read);
+            Ok::<_, std::io::Error>((read > 0).then_some((part, file)))
+        });
+        let parts = parts.inspect_ok(move |part| shown.inc(part.len() as u64));
+        let body = reqwest::Body::wrap_stream(parts);
+        let sized = |request: RequestBuilder| {
+            request
+                .header("content-type", "application/octet-stream")
+                .header("content-length", length)
+                .timeout(ANY_SIZE_TIMEOUT)
+                .body(body)
+        };
+        let response = self.send(Method::PUT, path, sized).await;
+        bar.finish_and_clear();
+        json(response?).await
+    }
+
+    /// A download of any size, written as it comes; gives its length.
+    pub async fn get_file(&self, path: &str, into: &mut tokio::fs::File) -> Result<u64, CliError> {
+        let mut response = self.send(Method::GET, path, |request| request.timeout(ANY_SIZE_TIMEOUT)).await?;
+        let bar = progress::bytes(response.content_length().unwrap_or_default(), "receiving");
+        let mut length = 0;
+        while let Some(part) = response.chunk().await.map_err(|error| CliError::Answer(error.to_string()))? {
+            into.write_all(&part).await.map_err(CliError::Write)?;
+            length += part.len() as u64;
+            bar.inc(part.len() as u64);
+        }
+        into.flush().await.map_err(CliError::Write)?;
+        bar.finish_and_clear();
+        Ok(length)
     }
 
     /// A download.
