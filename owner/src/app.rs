@@ -21,12 +21,12 @@ use crate::ca::Ca;
 use crate::config::Config;
 use crate::db::Migrator;
 use crate::error::StartError;
+use crate::files::{Files, Folder};
 use crate::jobs::{self, Jobs};
 use crate::keys::{self, OwnerKeys};
 use crate::onboarding::Progress;
 use crate::registration::Registrar;
 use crate::routes;
-use crate::serviceinfo::Files;
 
 /// What every slice is given.
 pub struct App {
@@ -49,7 +49,10 @@ pub struct App {
     pub registrar: Registrar,
     /// How far the onboardings here have come.
     pub progress: Progress,
+    /// What is known of the configuration's files.
     pub files: Files,
+    /// Where the content of added files lies.
+    pub folder: Folder,
     /// What may be called from here.
     pub guard: Guard,
     pub settings: Config,
@@ -91,6 +94,7 @@ impl App {
             registrar: Registrar::default(),
             progress: Progress::default(),
             files: Files::default(),
+            folder: Folder::open(config.files.folder(data_dir), config.files.file_bytes)?,
             limits: Limits::new(&config.limits),
             metrics: Metrics::new(),
             health: Health::new(db.clone()),

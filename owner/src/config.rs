@@ -12,7 +12,9 @@ use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
 
-pub use provisioning::{CaSettings, CommandSetting, DownloadSetting, OnboardingSettings, RegistrationSettings};
+pub use provisioning::{
+    CaSettings, CommandSetting, DownloadSetting, FileSettings, OnboardingSettings, RegistrationSettings,
+};
 
 /// Environment variables with settings begin with this.
 pub const ENV_PREFIX: &str = "FDO_OWNER_";
@@ -47,9 +49,10 @@ pub struct Config {
     pub registration: RegistrationSettings,
     pub ca: CaSettings,
     pub onboarding: OnboardingSettings,
-    /// Files that every device gets.
+    pub files: FileSettings,
+    /// Files for devices that no plan is for.
     pub downloads: Vec<DownloadSetting>,
-    /// Commands that every device runs.
+    /// Commands for devices that no plan is for.
     pub commands: Vec<CommandSetting>,
 }
 
@@ -99,6 +102,7 @@ impl Default for Config {
             registration: RegistrationSettings::default(),
             ca: CaSettings::default(),
             onboarding: OnboardingSettings::default(),
+            files: FileSettings::default(),
             downloads: Vec::new(),
             commands: Vec::new(),
         }

@@ -11,7 +11,10 @@ use crate::config::SettingError;
 use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
-use crate::{ca, claims, inventory, manufacturers, networks, registration, resale, trust, vouchers};
+use crate::{
+    ca, claims, files, inventory, manufacturers, networks, plans, registration, resale, serviceinfo, trust,
+    vouchers,
+};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,48 @@ impl From<networks::Error> for Problem {
             networks::Error::Exists(_) => Self::conflict("network-exists", detail),
             networks::Error::Field(..) => Self::unprocessable("network-field", detail),
             networks::Error::Sealed(_) | networks::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<files::Error> for Problem {
+    fn from(error: files::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            files::Error::NotFound(_) => Self::not_found("file-unknown", detail),
+            files::Error::Name => Self::unprocessable("file-name", detail),
+            files::Error::Digest => Self::unprocessable("file-digest", detail),
+            files::Error::Folder(files::FolderError::TooLarge(_)) => Self::new(413, "file-too-large", detail),
+            files::Error::Folder(files::FolderError::CutShort(_)) => Self::bad_request("file-cut-short", detail),
+            files::Error::Folder(files::FolderError::Io { .. }) | files::Error::Database(_) => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+impl From<plans::Error> for Problem {
+    fn from(error: plans::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            plans::Error::NotFound(_) => Self::not_found("plan-unknown", detail),
+            plans::Error::Field(..) => Self::unprocessable("plan-field", detail),
+            plans::Error::Step { .. } => Self::unprocessable("plan-step", detail),
+            plans::Error::FileInUse(..) => Self::conflict("file-in-use", detail),
+            plans::Error::File(error) => error.into(),
+            plans::Error::Network(error) => error.into(),
+            plans::Error::Sealed(_) | plans::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<serviceinfo::Error> for Problem {
+    fn from(error: serviceinfo::Error) -> Self {
+        match error {
+            serviceinfo::Error::Plan(error) => error.into(),
+            serviceinfo::Error::Network(error) => error.into(),
+            serviceinfo::Error::Inventory(error) => error.into(),
+            serviceinfo::Error::Database(_) => Self::internal(&error),
         }
     }
 }

@@ -8,11 +8,12 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::claims;
-use crate::{onboarding, registration};
+use crate::{files, onboarding, registration};
 
 /// How often jobs look for work.
 const TICK: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
+const TIDY: Duration = Duration::from_secs(3_600);
 
 /// The running jobs of a service; they end when this is stopped or dropped.
 pub struct Jobs(Vec<JoinHandle<()>>);
@@ -49,6 +50,11 @@ pub fn start(app: &Arc<App>) -> Jobs {
         every(TICK, app, |app| async move {
             if let Err(error) = onboarding::flush_progress(&app).await {
                 tracing::warn!(%error, "cannot write down the progress of onboardings");
+            }
+        }),
+        every(TIDY, app, |app| async move {
+            if let Err(error) = files::sweep(&app).await {
+                tracing::warn!(%error, "cannot sweep content that belongs to no file");
             }
         }),
         register(app),

@@ -18,6 +18,8 @@ pub mod inventory;
 pub mod trust;
 pub mod vouchers;
 pub mod networks;
+pub mod files;
+pub mod plans;
 pub mod manufacturers;
 pub mod ca;
 

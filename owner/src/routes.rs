@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::config::Config;
 use crate::onboarding::Conversation;
 use crate::{
-    ca, claims, inventory, keys, manufacturers, networks, onboarding, registration, resale, trust, vouchers,
+    ca, claims, files, inventory, keys, manufacturers, networks, onboarding, plans, registration, resale, trust,
+    vouchers,
 };
 
 /// An upload of vouchers, many of them in PEM.
@@ -57,7 +58,7 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     operators::routes::configure(cfg, &app.operators);
     cfg.app_data(app.clone());
     cfg.service(resource("devices").route(get().to(inventory::routes::list)))
-        .service(resource("devices/{name}").route(get().to(inventory::routes::get)));
+        .service(resource("devices/{name}").route(get().to(onboarding::routes::device)));
     let uploads = resource("vouchers").app_data(web::PayloadConfig::new(UPLOAD_LIMIT));
     cfg.service(uploads.route(get().to(vouchers::routes::list)).route(post().to(vouchers::routes::upload)))
         .service(resource("vouchers/{guid}").route(get().to(vouchers::routes::get)))
@@ -74,6 +75,13 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     let network = resource("networks/{id}").route(get().to(networks::routes::get));
     cfg.service(networks.route(post().to(networks::routes::create)))
         .service(network.route(put().to(networks::routes::update)).route(delete().to(networks::routes::delete)));
+    let plan = resource("plans/{id}").route(get().to(plans::routes::get)).route(put().to(plans::routes::put));
+    cfg.service(resource("plans").route(get().to(plans::routes::list)))
+        .service(resource("plans/preview").route(get().to(onboarding::routes::preview)))
+        .service(plan.route(delete().to(plans::routes::delete)));
+    let file = resource("files/{name}").route(get().to(files::routes::get)).route(put().to(files::routes::put));
+    cfg.service(resource("files").route(get().to(files::routes::list)))
+        .service(file.route(delete().to(plans::routes::remove_file)));
     let trusted = resource("trust").route(get().to(trust::routes::list)).route(post().to(trust::routes::create));
     cfg.service(trusted).service(resource("trust/{fingerprint}").route(delete().to(trust::routes::delete)));
     let makers = resource("manufacturers").route(get().to(manufacturers::routes::list));

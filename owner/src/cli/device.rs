@@ -70,6 +70,7 @@ fn details(device: &DeviceView) -> Table {
         ("owner key", device.owner_key_type.clone()),
         ("manufacturer", or_dash(device.manufacturer.as_deref()).to_owned()),
         ("progress", or_dash(device.progress.as_deref()).to_owned()),
+        ("files", device.transfers.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
         ("reason", or_dash(device.reason.as_deref()).to_owned()),
         ("onboarded", time(device.onboarded)),
         ("ldevid", or_dash(device.certificate.as_deref()).to_owned()),

@@ -3,9 +3,11 @@
 mod ca;
 mod claim;
 mod device;
+mod file;
 mod manufacturer;
 mod network;
 mod onboarding;
+mod plan;
 mod registration;
 mod resale;
 mod serve;
@@ -72,7 +74,14 @@ enum Command {
     #[command(subcommand)]
     Device(device::Command),
     /// What became of devices that came to be onboarded.
-    Onboarding(onboarding::Onboardings),
+    #[command(subcommand)]
+    Onboarding(onboarding::Command),
+    /// What devices get: for one, for a model or for all.
+    #[command(subcommand)]
+    Plan(plan::Command),
+    /// Files that plans name.
+    #[command(subcommand)]
+    File(file::Command),
     /// Registrations at rendezvous.
     #[command(subcommand)]
     Registration(registration::Command),
@@ -115,6 +124,8 @@ pub enum Error {
     Api(#[from] CliError),
     #[error("cannot read {path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
+    #[error("the plan {0}: {1}")]
+    PlanFile(PathBuf, String),
     #[error("cannot use standard input or output: {0}")]
     Stdio(#[from] std::io::Error),
     #[error("{0}")]
@@ -138,7 +149,9 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Voucher(command) => voucher::run(command, &api, output).await,
         Command::Resale(command) => resale::run(command, &api, output).await,
         Command::Device(command) => device::run(command, &api, output).await,
-        Command::Onboarding(which) => Ok(onboarding::run(which, &api, output).await?),
+        Command::Onboarding(command) => Ok(onboarding::run(command, &api, output).await?),
+        Command::Plan(command) => plan::run(command, &api, output).await,
+        Command::File(command) => file::run(command, &api, output).await,
         Command::Registration(command) => Ok(registration::run(command, &api, output).await?),
         Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Network(command) => network::run(command, &api, output).await,

@@ -117,10 +117,16 @@ struct DeviceFlags {
     /// A device without fdo.csr fails [default: false]
     #[arg(long, value_name = "BOOL")]
     onboarding_csr_required: Option<bool>,
-    /// A file that every device gets, by its name there; more in the configuration file
+    /// Where the content of files lies that plans name [default: files in the data directory]
+    #[arg(long, value_name = "FOLDER")]
+    files_directory: Option<PathBuf>,
+    /// The most bytes of such a file [default: 17179869184]
+    #[arg(long, value_name = "BYTES")]
+    files_file_bytes: Option<u64>,
+    /// A file for devices that no plan is for, by its name there; more in the configuration file
     #[arg(long, value_name = "NAME=FILE")]
     download: Vec<String>,
-    /// A command, with its arguments after spaces, that every device runs; more in the configuration file
+    /// A command, with its arguments after spaces, for devices that no plan is for; more in the configuration file
     #[arg(long, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -192,6 +198,7 @@ impl Serve {
                 "wifi_required": devices.onboarding_wifi_required,
                 "csr_required": devices.onboarding_csr_required,
             },
+            "files": { "directory": devices.files_directory, "file_bytes": devices.files_file_bytes },
             "downloads": given(&devices.download.iter().map(|text| download(text)).collect::<Vec<_>>()),
             "commands": given(&devices.command.iter().map(|text| command(text)).collect::<Vec<_>>()),
             "sessions": {

@@ -1,6 +1,6 @@
 //! Settings of TO0, of the CA and of what devices get in TO2.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,20 +70,43 @@ impl Default for OnboardingSettings {
     }
 }
 
-/// A file that every device gets.
+/// Files that plans name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSettings {
+    /// Where their content lies: `files` in the data directory if absent. Replicas share it.
+    pub directory: Option<PathBuf>,
+    /// The most bytes of one file.
+    pub file_bytes: u64,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        Self { directory: None, file_bytes: 16 << 30 }
+    }
+}
+
+impl FileSettings {
+    /// Where their content lies.
+    pub fn folder(&self, data_dir: &Path) -> PathBuf {
+        self.directory.clone().unwrap_or_else(|| data_dir.join("files"))
+    }
+}
+
+/// A file for each device that no plan is for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DownloadSetting {
     /// Its name on the device.
     pub name: String,
-    /// Where it lies here; it is read anew for each device.
+    /// Where it lies here; it is hashed again when it has changed.
     pub file: PathBuf,
     /// A device that does not take it ends as failed.
     #[serde(default)]
     pub required: bool,
 }
 
-/// A command that every device runs.
+/// A command for each device that no plan is for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSetting {

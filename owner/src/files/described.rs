@@ -1,9 +1,10 @@
-//! The files of `[[downloads]]`: described by length and hash before they are sent, read in parts while they are.
+//! Files that are described by length and hash before they are sent, and read in parts while they are: those of
+//! `[[downloads]]` are hashed once for as long as they do not change.
 
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha384};
@@ -22,7 +23,11 @@ pub struct Described {
 
 /// Remembers what was described, so that a file is hashed once and not for each device.
 #[derive(Default)]
-pub struct Files(Mutex<HashMap<PathBuf, (Option<SystemTime>, Described)>>);
+pub struct Files {
+    known: Mutex<HashMap<PathBuf, (Option<SystemTime>, Described)>>,
+    /// One at a time: of a thousand devices that want a new file, the first has it hashed.
+    hashing: tokio::sync::Mutex<()>,
+}
 
 impl Files {
     /// Length and hash of a file; hashed anew when it has changed.
@@ -30,11 +35,11 @@ impl Files {
         let mut file = File::open(path).await?;
         let metadata = file.metadata().await?;
         let changed = metadata.modified().ok();
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
-        if let Some((then, described)) = known
-            && then == changed
-            && described.length == metadata.len()
-        {
+        if let Some(described) = self.known(path, changed, metadata.len()) {
+            return Ok(described);
+        }
+        let _turn = self.hashing.lock().await;
+        if let Some(described) = self.known(path, changed, metadata.len()) {
             return Ok(described);
         }
         let (mut hash, mut length, mut part) = (Sha384::new(), 0, vec![0; PART]);
@@ -47,9 +52,17 @@ impl Files {
             length += read as u64;
         }
         let described = Described { length, sha384: hash.finalize().into() };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(path.to_owned(), (changed, described));
+        self.lock().insert(path.to_owned(), (changed, described));
         Ok(described)
+    }
+
+    fn known(&self, path: &Path, changed: Option<SystemTime>, length: u64) -> Option<Described> {
+        let (then, described) = self.lock().get(path).copied()?;
+        (then == changed && described.length == length).then_some(described)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (Option<SystemTime>, Described)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A part of a file, shorter where the file ends.

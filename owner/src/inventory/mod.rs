@@ -97,6 +97,24 @@ pub struct Device {
     pub updated: u64,
 }
 
+/// A file on its way to or from a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The module that carries it.
+    pub module: String,
+    pub what: String,
+    /// Bytes that have gone, of how many.
+    pub done: u64,
+    pub total: u64,
+}
+
+impl fmt::Display for Transfer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = u128::from(self.done) * 100 / u128::from(self.total.max(1));
+        write!(f, "{} {}: {} of {} bytes, {percent} %", self.module, self.what, self.done, self.total)
+    }
+}
+
 /// Why the inventory fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -1,12 +1,12 @@
 //! `/api/v1/devices`.
 
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Query};
 use fdo_service::operators::require::{Read, Require};
 use fdo_service::paging::{Page, PageQuery};
 use fdo_service::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use super::{Device, DeviceState, Filter, store};
+use super::{Device, DeviceState, Error, Filter, Transfer, store};
 use crate::app::App;
 
 /// A device as operators see it.
@@ -32,6 +32,9 @@ pub struct DeviceView {
     /// All GUIDs, the newest first; only where one device is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guids: Vec<GuidView>,
+    /// The files of a running onboarding; only where one device is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<Transfer>,
 }
 
 /// A GUID and since when the device has had it.
@@ -60,6 +63,7 @@ impl From<Device> for DeviceView {
             created: device.created,
             updated: device.updated,
             guids: Vec::new(),
+            transfers: Vec::new(),
         }
     }
 }
@@ -85,11 +89,10 @@ pub async fn list(
     Ok(Json(Page::from_rows(rows, limit, |last| last.id.clone()).map(DeviceView::from)))
 }
 
-/// `GET /api/v1/devices/{guid or serial}`
-pub async fn get(app: Data<App>, _: Require<Read>, name: Path<String>) -> Result<Json<DeviceView>, Problem> {
-    let device = super::find_by_name(&app.db, &name).await?;
+/// One device with all its GUIDs.
+pub async fn view(app: &App, device: Device) -> Result<DeviceView, Error> {
     let guids = store::guids_of(&app.db, &device.id).await?;
     let mut view = DeviceView::from(device);
     view.guids = guids.into_iter().map(|(guid, since)| GuidView { guid: guid.to_string(), since }).collect();
-    Ok(Json(view))
+    Ok(view)
 }

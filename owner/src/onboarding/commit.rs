@@ -36,6 +36,7 @@ pub(super) async fn commit(
     run.outcome = Some(outcome);
     run.reason = reason.clone();
     run.facts = plan.facts();
+    run.transfers = plan.transfers();
     run.certificate = plan.certificates.last().cloned();
     // First of all: whoever sends the same 70 waits here, and finds it done.
     if !store::finish(&transaction, &run).await? {

@@ -12,7 +12,7 @@ use super::store::{self, Outcome, Phase, Run};
 use crate::app::App;
 use crate::inventory::{self, DeviceState};
 use crate::serviceinfo::{Provisioning, shown};
-use crate::{ca, networks, vouchers};
+use crate::{ca, serviceinfo, vouchers};
 
 /// How many forgotten onboardings are closed in one go.
 const BATCH: u64 = 1_000;
@@ -52,6 +52,7 @@ impl Failure {
         app.progress.forget(&facts.id);
         let mut run = facts.run(Phase::Ended);
         run.facts = provisioning.map(Provisioning::facts).unwrap_or_default();
+        run.transfers = provisioning.map(Provisioning::transfers).unwrap_or_default();
         tracing::warn!(guid = %facts.guid, reason = %self.reason, "onboarding failed");
         if let Err(error) = write(app, run, &self.reason).await {
             tracing::error!(guid = %facts.guid, %error, "a failed onboarding cannot be written down");
@@ -116,8 +117,8 @@ impl From<inventory::Error> for Failure {
     }
 }
 
-impl From<networks::Error> for Failure {
-    fn from(error: networks::Error) -> Self {
+impl From<serviceinfo::Error> for Failure {
+    fn from(error: serviceinfo::Error) -> Self {
         Self::internal(&error)
     }
 }

@@ -26,7 +26,7 @@ pub use store::{Outcome, Phase, Run, forget, latest, list};
 
 use crate::app::App;
 use crate::registration::presentable;
-use crate::{inventory, networks, serviceinfo, vouchers};
+use crate::{inventory, serviceinfo, vouchers};
 use failure::Failure;
 use serviceinfo::Provisioning;
 use stage::{Facts, Stage};
@@ -166,16 +166,10 @@ impl Conversation {
     async fn plan(&self, facts: &mut Facts, announced: Option<u16>) -> Result<Provisioning, Failure> {
         let app = &self.app;
         let device = in_use(app, facts).await?;
-        let scope = networks::DeviceScope {
-            id: &device.id,
-            guid: &facts.guid,
-            serial: device.serial.as_deref(),
-            model: device.model.as_deref(),
-        };
-        let networks = networks::for_device(&app.db, &app.sealing, &scope).await?;
+        let subject = serviceinfo::subject(app, &device).await?;
         facts.serial = device.serial;
         app.progress.advance(&facts.id, Phase::Provisioning);
-        let mut plan = serviceinfo::plan(&app.settings, &app.files, announced, &networks).await;
+        let mut plan = serviceinfo::plan(app, &subject, announced).await?;
         plan.pending_until = provide::open_until(app, app.clock.now());
         Ok(plan)
     }

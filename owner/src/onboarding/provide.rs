@@ -6,6 +6,7 @@ use fdo_service::operators::audit::{self, Event, Outcome as Audited};
 
 use super::failure::Failure;
 use super::stage::Facts;
+use super::store::Phase;
 use super::{Conversation, in_use, store};
 use crate::app::App;
 use crate::ca::{self, Requester};
@@ -47,13 +48,10 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
         Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.chain_pkcs7()?),
         Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.root().der().to_vec()),
         Need::CsrAttributes => Provision::CsrAttributes(NO_ATTRIBUTES.to_vec()),
-        Need::ReadFile { name, offset, length } => {
-            let setting = app.settings.downloads.iter().find(|download| download.name == name);
-            let part = match setting {
-                Some(setting) => app.files.read(&setting.file, offset, length).await.ok(),
-                None => None,
-            };
-            part.map_or(Provision::Refused(CsrError::BadRequest), Provision::FilePart)
+        Need::ReadFile { offset, length, .. } => {
+            let part = plan.read(app, offset, length).await;
+            app.progress.transferred(&facts.run(Phase::Provisioning), plan.transfers(), app.clock.now());
+            part
         }
         // No plan asks for files of a device yet.
         Need::StoreUpload { .. } | Need::FinishUpload { .. } => Provision::Refused(CsrError::NotSupported),

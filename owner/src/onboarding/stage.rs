@@ -14,7 +14,7 @@ use crate::keys::OwnerKeys;
 use crate::serviceinfo::{DeviceFacts, Provisioning};
 
 /// The version of this layout: a session of another release is not continued.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// A TO2 between two messages.
 pub(super) struct Stage {
@@ -82,6 +82,7 @@ impl Facts {
             outcome: None,
             reason: None,
             facts: DeviceFacts::default(),
+            transfers: Vec::new(),
             certificate: None,
         }
     }

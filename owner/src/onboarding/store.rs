@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::entity::onboarding::{ActiveModel, Column, Entity, Model};
 use crate::db::{signed, unsigned};
+use crate::inventory::Transfer;
 use crate::serviceinfo::DeviceFacts;
 
 /// How far a TO2 has come.
@@ -75,6 +76,8 @@ pub struct Run {
     pub outcome: Option<Outcome>,
     pub reason: Option<String>,
     pub facts: DeviceFacts,
+    /// How far its files have come.
+    pub transfers: Vec<Transfer>,
     /// The serial number of the LDevID.
     pub certificate: Option<String>,
 }
@@ -98,6 +101,7 @@ impl TryFrom<Model> for Run {
             phase: phases.into_iter().find(|phase| phase.name() == row.phase).ok_or_else(|| bad("phase"))?,
             outcome: row.outcome.as_ref().map(outcome).transpose()?,
             facts: serde_json::from_str(&row.facts).map_err(|_| bad("facts"))?,
+            transfers: serde_json::from_str(&row.transfers).map_err(|_| bad("transfers"))?,
             id: row.id,
             device_id: row.device_id,
             reason: row.reason,
@@ -107,7 +111,9 @@ impl TryFrom<Model> for Run {
 }
 
 fn row(run: &Run) -> Result<ActiveModel, DbErr> {
-    let facts = serde_json::to_string(&run.facts).map_err(|error| DbErr::Json(error.to_string()))?;
+    let json = |error: serde_json::Error| DbErr::Json(error.to_string());
+    let facts = serde_json::to_string(&run.facts).map_err(json)?;
+    let transfers = serde_json::to_string(&run.transfers).map_err(json)?;
     Ok(ActiveModel {
         id: Set(run.id.clone()),
         device_id: Set(run.device_id.clone()),
@@ -120,24 +126,26 @@ fn row(run: &Run) -> Result<ActiveModel, DbErr> {
         outcome: Set(run.outcome.map(|outcome| outcome.name().to_owned())),
         reason: Set(run.reason.clone()),
         facts: Set(facts),
+        transfers: Set(transfers),
         certificate: Set(run.certificate.clone()),
     })
 }
 
 /// What an ended TO2 adds to a running one's row.
-const ENDED: [Column; 7] = [
+const ENDED: [Column; 8] = [
     Column::NewGuid,
     Column::Finished,
     Column::Phase,
     Column::Outcome,
     Column::Reason,
     Column::Facts,
+    Column::Transfers,
     Column::Certificate,
 ];
 
 /// Writes a running TO2; false when it has ended meanwhile.
 pub(super) async fn upsert_running(conn: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
-    unless_ended(conn, run, &[Column::Phase, Column::NewGuid, Column::OpenUntil]).await
+    unless_ended(conn, run, &[Column::Phase, Column::NewGuid, Column::OpenUntil, Column::Transfers]).await
 }
 
 /// Writes a TO2 that has ended; false when it has ended before, as for the second of two equal requests.

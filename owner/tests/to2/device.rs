@@ -10,6 +10,7 @@ use fdo_protocol::service_info::{
     Assembler, DeviceServiceInfo, DeviceTurn, Floor, ModuleMessage, Outbox, ServiceInfo, ServiceInfoKv,
     TurnLimits, negotiated_size, wifi,
 };
+use fdo_protocol::service_info::{command, download};
 use fdo_protocol::to2::device::{
     self, AfterEntry, DeviceSettings, ExpectDone2, ExpectOvNextEntry, ExpectReady, ExpectSetupDevice,
     ServiceInfoLoop,
@@ -30,6 +31,8 @@ pub struct Manner {
     /// The certification request that it sends, if any.
     pub csr: Option<Vec<u8>>,
     pub allow_reuse: bool,
+    /// How its commands end.
+    pub exit_code: i64,
 }
 
 impl Manner {
@@ -40,6 +43,7 @@ impl Manner {
             modules: ["devmod", wifi::MODULE, csr::MODULE].map(str::to_owned).to_vec(),
             csr: Some(request(&key)),
             allow_reuse: false,
+            exit_code: 0,
         }
     }
 }
@@ -53,6 +57,8 @@ pub fn request(key: &SigningKey) -> Vec<u8> {
 #[derive(Default)]
 pub struct Received {
     pub networks: Vec<String>,
+    pub files: Vec<(String, Vec<u8>)>,
+    pub commands: Vec<(String, Vec<String>)>,
     pub certificates: Vec<Vec<u8>>,
     pub ca_certificates: Vec<Vec<u8>>,
     pub errors: Vec<u64>,
@@ -83,6 +89,8 @@ pub struct Talk<'a> {
     turn: DeviceTurn,
     outbox: Outbox,
     assembler: Assembler,
+    /// The length of the file that is coming.
+    awaited: u64,
     pub received: Received,
     pub credential: Option<DeviceCredential>,
 }
@@ -132,6 +140,7 @@ impl<'a> Talk<'a> {
             turn: DeviceTurn::new(TurnLimits::default()),
             outbox,
             assembler: Assembler::default(),
+            awaited: 0,
             received: Received::default(),
             credential: None,
         };
@@ -279,7 +288,38 @@ impl<'a> Talk<'a> {
                 Some(csr::ToDevice::Error(error)) => self.received.errors.push(error.number()),
                 _ => {}
             },
+            download::MODULE => {
+                let message = download::ToDevice::decode(kv.message(), &kv.value).unwrap();
+                self.download(message.unwrap());
+            }
+            command::MODULE => match command::ToDevice::decode(kv.message(), &kv.value).unwrap() {
+                Some(command::ToDevice::Command(program)) => {
+                    self.received.commands.push((program, Vec::new()));
+                }
+                Some(command::ToDevice::Args(_, args)) => self.received.commands.last_mut().unwrap().1 = args,
+                Some(command::ToDevice::Execute(_)) => {
+                    let output = b"it ran\x1b[31m\n".to_vec();
+                    self.outbox.push_split(command::ToOwner::Stdout(output.into()).to_kv());
+                    self.outbox.push_split(command::ToOwner::ExitCode(self.manner.exit_code).to_kv());
+                }
+                _ => {}
+            },
             _ => {}
+        }
+    }
+
+    fn download(&mut self, message: download::ToDevice) {
+        match message {
+            download::ToDevice::Name(name) => self.received.files.push((name, Vec::new())),
+            download::ToDevice::Length(length) => self.awaited = length,
+            download::ToDevice::Data(data) => {
+                let file = &mut self.received.files.last_mut().unwrap().1;
+                file.extend_from_slice(&data);
+                if file.len() as u64 == self.awaited {
+                    self.outbox.push_split(download::ToOwner::Done(Some(self.awaited)).to_kv());
+                }
+            }
+            download::ToDevice::Active(_) | download::ToDevice::Sha384(_) => {}
         }
     }
 

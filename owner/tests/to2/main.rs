@@ -8,5 +8,6 @@ mod conformance;
 mod device;
 mod ends;
 mod happy;
+mod plans;
 mod sequence;
 mod world;

@@ -17,6 +17,7 @@ pub struct Model {
     pub outcome: Option<String>,
     pub reason: Option<String>,
     pub facts: String,
+    pub transfers: String,
     pub certificate: Option<String>,
 }
 

@@ -7,6 +7,8 @@ mod m20261101_000011_registrations;
 mod m20261101_000012_onboardings;
 mod m20261101_000013_blocking;
 mod m20261101_000014_open_until;
+mod m20261101_000020_plans;
+mod m20261101_000021_transfers;
 mod m20261125_000030_resales;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -25,6 +27,8 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000012_onboardings::Migration));
         migrations.push(Box::new(m20261101_000013_blocking::Migration));
         migrations.push(Box::new(m20261101_000014_open_until::Migration));
+        migrations.push(Box::new(m20261101_000020_plans::Migration));
+        migrations.push(Box::new(m20261101_000021_transfers::Migration));
         migrations.push(Box::new(m20261125_000030_resales::Migration));
         migrations
     }
