@@ -79,9 +79,14 @@ pub async fn list(
 
 /// `GET /api/v1/plans/{id}`
 pub async fn get(app: Data<App>, _: Require<Read>, id: Path<String>) -> Result<Json<PlanView>, Problem> {
-    let id = PlanScope::parse(&id)?.to_string();
+    let id = named(&id)?.to_string();
     let plan = store::find(&app.db, &app.sealing, &id).await?.ok_or(Error::NotFound(id))?;
     Ok(Json(plan.into()))
+}
+
+/// What cannot be a plan's id is no plan's.
+fn named(id: &str) -> Result<PlanScope, Error> {
+    PlanScope::parse(id).map_err(|_| Error::NotFound(id.to_owned()))
 }
 
 /// `PUT /api/v1/plans/{id}`: the whole plan, in the place of what was there.
@@ -105,7 +110,7 @@ pub async fn put(
 
 /// `DELETE /api/v1/plans/{id}`
 pub async fn delete(app: Data<App>, who: Require<Write>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    super::delete(&app, &who.id, &PlanScope::parse(&id)?).await?;
+    super::delete(&app, &who.id, &named(&id)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
