@@ -3,7 +3,7 @@
 pub mod routes;
 mod store;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use fdo_pki::{Certificate, ChainPolicy, DeviceChain, TrustedCas};
 use fdo_protocol::crypto::VerifyingKey;
@@ -90,8 +90,8 @@ pub enum Error {
 #[derive(Default)]
 pub struct Trust {
     makers: HashMap<String, Option<String>>,
-    /// Manufacturers that named their device CAs: their devices must chain to one.
-    with_cas: HashSet<String>,
+    /// The device CAs that each manufacturer named: its devices must chain to one of them, and to no other maker's.
+    named: HashMap<String, TrustedCas>,
     cas: TrustedCas,
 }
 
@@ -120,7 +120,10 @@ impl Trust {
             }
             Kind::DeviceCa => {
                 self.cas.pin_certificate(Certificate::parse(&pin.der)?);
-                self.with_cas.extend(pin.manufacturer.clone());
+                if let Some(manufacturer) = &pin.manufacturer {
+                    let named = self.named.entry(manufacturer.clone()).or_default();
+                    named.pin_certificate(Certificate::parse(&pin.der)?);
+                }
             }
         }
         Ok(())
@@ -139,9 +142,9 @@ impl Trust {
         let chain = DeviceChain::parse(&certificates)?;
         let policy = ChainPolicy::default();
         let maker = self.makers.get(&keys::fingerprint(voucher.manufacturer_key()));
-        let held_to_cas = maker.is_some_and(|id| id.as_ref().is_some_and(|id| self.with_cas.contains(id)));
-        if held_to_cas {
-            return chain.verify(&self.cas, &policy).map(|_| Verdict::Trusted);
+        let named = maker.and_then(Option::as_ref).and_then(|id| self.named.get(id));
+        if let Some(named) = named {
+            return chain.verify(named, &policy).map(|_| Verdict::Trusted);
         }
         if maker.is_some() {
             return chain.accept_unanchored(&policy).map(|_| Verdict::Trusted);
@@ -152,3 +155,6 @@ impl Trust {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
