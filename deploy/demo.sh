@@ -23,8 +23,8 @@ done
 case "$devices" in ''|*[!0-9]*|0) echo "--devices needs a number from 1" >&2; exit 2 ;; esac
 
 cd "$(dirname "$0")/.."
-for tool in cargo cc openssl; do
-  command -v "$tool" >/dev/null || { echo "this needs $tool: install Rust, a C compiler and OpenSSL" >&2; exit 1; }
+for tool in cargo cc openssl ${database:+psql}; do
+  command -v "$tool" >/dev/null || { echo "this needs $tool: install Rust, a C compiler and OpenSSL${database:+, and a PostgreSQL client}" >&2; exit 1; }
 done
 
 # --- what the steps use -----------------------------------------------------------------------------------------
@@ -80,22 +80,23 @@ rendezvous() { "$bin/fdo-rendezvous" --data-dir "$work/rendezvous" --api "$rende
 owner() { "$bin/fdo-owner" --data-dir "$work/owner" --api "$owner_api" "$@"; }
 device() { "$bin/fdo-device" --state-dir "$work/device" "$@"; }
 
-# A database of its own for each service, beside the one that was named.
+# The URL of a service's own database, beside the one that was named.
 database_of() {
-  [ -n "$database" ] || return 0
-  local name=firstlight_demo_$$_$1 rest query=""
-  psql -q "$database" -c "CREATE DATABASE $name" >/dev/null || fail "cannot create the database $name"
-  rest=${database%%\?*}
+  local rest=${database%%\?*} query=""
   case "$database" in *\?*) query="?${database#*\?}" ;; esac
-  printf -- '--database\n%s/%s%s\n' "${rest%/*}" "$name" "$query"
+  printf '%s/%s%s\n' "${rest%/*}" "firstlight_demo_$$_$1" "$query"
 }
 
 # serve NAME ARGUMENTS..: starts a service and waits until it is ready.
 serve() {
   local name=$1 api=$2; shift 2
   local more=() ready=false
-  [ -z "$database" ] || databases+=("firstlight_demo_$$_$name")
-  mapfile -t more < <(database_of "$name")
+  if [ -n "$database" ]; then
+    databases+=("firstlight_demo_$$_$name")
+    psql -q "$database" -c "CREATE DATABASE firstlight_demo_$$_$name" >/dev/null \
+      || fail "cannot create a database for the $name beside the one that --database names"
+    more=(--database "$(database_of "$name")")
+  fi
   "$bin/fdo-$name" --data-dir "$work/$name" serve "$@" "${more[@]}" >"$work/$name.log" 2>&1 &
   running+=($!)
   for _ in $(seq 1 200); do
@@ -131,7 +132,7 @@ serve manufacturer "$maker_api" --listen "${maker_url#http://}" --operators "${m
   --claims "$claims_address" --rendezvous "$rendezvous_url" --admission open
 serve owner "$owner_api" --listen "${owner_url#http://}" --operators "${owner_api#http://}" \
   --public-url "$owner_url" --outbound-allow loopback
-say "Three services run, each on its own ${database:+PostgreSQL }database${database:-, an SQLite file}:"
+say "Three services run, each on its own $([ -n "$database" ] && echo "PostgreSQL database" || echo "SQLite file"):"
 say "  manufacturer $maker_url   rendezvous $rendezvous_url   owner $owner_url"
 say
 
