@@ -35,6 +35,8 @@ pub struct AgentSettings {
     pub allow_reuse: bool,
     /// How long one TO2 may take.
     pub time_limit: Duration,
+    /// Which manufacturer's listener is believed where DI goes over TLS.
+    pub manufacturer_trust: ServerTrust,
     /// The modules that it offers.
     pub modules: ModuleSettings,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fdo_http::{BaseUrl, ServerTrust};
+use fdo_http::BaseUrl;
 use fdo_pki::DeviceSerial;
 use fdo_protocol::cbor::ByteString;
 use fdo_protocol::crypto::{KeyType, SigningKey};
@@ -67,7 +67,7 @@ impl<T: Transport> Agent<T> {
         let failed = |source| BirthError::Run { at: birth.manufacturer.clone(), source };
         let draft = self.draft(birth)?;
         self.tell_progress(&format!("asking {} for a credential", birth.manufacturer));
-        let mut run = self.open(&birth.manufacturer, &ServerTrust::Any).map_err(failed)?;
+        let mut run = self.open(&birth.manufacturer, &self.settings.manufacturer_trust).map_err(failed)?;
         let outcome = self.initialise(&mut run, birth, &serial, draft).await;
         self.conclude(&run, outcome).await.map_err(failed)
     }

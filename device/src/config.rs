@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fdo_http::ServerTrust;
+use fdo_pki::pem::decode_certificates;
 use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
@@ -21,6 +23,8 @@ pub const ENV_PREFIX: &str = "FDO_DEVICE_";
 pub struct Config {
     /// The manufacturer's service, for `init`.
     pub manufacturer: String,
+    /// The CA that an `https://` manufacturer's certificate must chain to, in PEM; any certificate will do if none.
+    pub manufacturer_ca: Option<PathBuf>,
     /// The serial number, for `init`; that of the machine's firmware if none.
     pub serial: Option<String>,
     /// The model, for `init`.
@@ -69,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             manufacturer: "http://127.0.0.1:8038".to_owned(),
+            manufacturer_ca: None,
             serial: None,
             model: "firstlight-device".to_owned(),
             key_type: KeyType::P256.to_string(),
@@ -180,6 +185,21 @@ impl Config {
         Ok((kex, cipher))
     }
 
+    /// DI has no proof of the manufacturer's: its key is trusted from then on.
+    fn manufacturer_trust(&self) -> Result<ServerTrust, ConfigError> {
+        let Some(file) = &self.manufacturer_ca else { return Ok(ServerTrust::Any) };
+        if !self.manufacturer.starts_with("https://") {
+            let reason = "is of no use without https:// in `manufacturer`";
+            return Err(ConfigError::Value { key: "manufacturer_ca", reason });
+        }
+        let pem = std::fs::read_to_string(file).map_err(|_| ConfigError::NoFile(file.clone()))?;
+        let unusable = ConfigError::Value { key: "manufacturer_ca", reason: "must name a CA certificate in PEM" };
+        match decode_certificates(&pem).as_deref() {
+            Ok([certificate]) => Ok(ServerTrust::Authority(certificate.clone())),
+            _ => Err(unusable),
+        }
+    }
+
     /// Where Wi-Fi networks go, if anywhere.
     pub fn wifi_directory(&self, state: &Path) -> Option<PathBuf> {
         let directory = || self.wifi_dir.clone().unwrap_or_else(|| state.join("wifi"));
@@ -192,6 +212,7 @@ impl Config {
     /// [`ConfigError::Value`].
     pub fn agent_settings(&self, state: Option<&Path>) -> Result<AgentSettings, ConfigError> {
         let (kex_suite, cipher_suite) = self.suites()?;
+        let manufacturer_trust = self.manufacturer_trust()?;
         let files = self.files_dir.clone().or_else(|| state.map(|state| state.join("files")));
         let command = files.clone().filter(|_| self.commands).map(|directory| CommandSettings {
             directory,
@@ -205,6 +226,7 @@ impl Config {
             service_info_size: self.service_info_size,
             allow_reuse: self.credential_reuse,
             time_limit: Duration::from_secs(self.time_limit),
+            manufacturer_trust,
             modules: ModuleSettings {
                 wifi: WifiSettings {
                     format: self.wifi_format,
@@ -251,6 +273,22 @@ mod tests {
             assert!(Config::load(None, &flags).is_err(), "{flags}");
         }
         assert!(Config::load(None, serde_json::json!({ "service_info_size": 1300 })).is_ok());
+    }
+
+    #[test]
+    fn a_manufacturers_ca_needs_https_and_a_certificate() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let config = |manufacturer: &str| Config {
+            manufacturer: manufacturer.into(),
+            manufacturer_ca: Some(file.path().into()),
+            ..Config::default()
+        };
+        for manufacturer in ["http://127.0.0.1:8038", "https://127.0.0.1:8038"] {
+            let error = config(manufacturer).agent_settings(None).unwrap_err().to_string();
+            assert!(error.contains("manufacturer_ca"), "{error}");
+        }
+        let trust = Config::default().agent_settings(None).unwrap().manufacturer_trust;
+        assert_eq!(trust, ServerTrust::Any);
     }
 
     #[test]

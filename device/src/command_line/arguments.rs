@@ -7,13 +7,27 @@ use fdo_device::modules::WifiFormat;
 use fdo_device::simulate::Step;
 use serde::Serialize;
 
+/// Settings that have no flag; a test compares them with the configuration.
+const OTHER_SETTINGS: &str = "\
+Every setting can stand in a TOML file (--config), in the environment (FDO_DEVICE_ and the setting's name) or, for the
+most useful ones, in a flag of `init` or `onboard`; the later of these wins. These have no flag:
+  max_message_size     the longest message that the device takes, in bytes [default: 65535]
+  time_limit           how long one TO2 may take, in seconds [default: 3600]
+  enrolment            whether an LDevID is asked for (fdo.csr) [default: true]
+  wifi_interface       the network interface that networks are for (NetworkManager) [default: any]
+  wifi_country         the country, two letters (wpa_supplicant) [default: none]
+  wifi_server_domain   what the name of an enterprise network's server must end in [default: anything]
+  downloads            whether files are taken (fdo.download) [default: true]
+  download_limit       the most bytes of one download [default: 268435456]
+  command_seconds      how long a command may run, in seconds [default: 300]
+  command_output       how much of each output stream of a command is sent back, in bytes [default: 65536]";
+
 /// The device agent of Firstlight: a device is born once and finds its owner by itself (FDO 1.1).
 #[derive(Debug, Parser)]
 #[command(
     name = "fdo-device",
     version,
-    after_help = "Every setting can stand in a TOML file (--config), in the environment (FDO_DEVICE_ and the \
-                  setting's name) or, for the most useful ones, in a flag; the later of these wins."
+    after_help = OTHER_SETTINGS
 )]
 pub struct Arguments {
     /// Directory for the device's key, credential and certificates [default: $STATE_DIRECTORY, else
@@ -66,6 +80,10 @@ pub struct BirthArguments {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manufacturer: Option<String>,
+    /// The CA that an https:// manufacturer's certificate must chain to, in PEM [default: any certificate will do]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manufacturer_ca: Option<PathBuf>,
     /// The serial number [default: that of this machine's firmware]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +214,37 @@ impl From<StepArgument> for Step {
             StepArgument::Init => Self::Init,
             StepArgument::Onboard => Self::Onboard,
             StepArgument::Both => Self::Both,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use fdo_device::config::Config;
+
+    #[test]
+    fn every_setting_is_explained() {
+        let mut command = Arguments::command();
+        command.build();
+        let help = command.render_long_help().to_string();
+        let flags: String = ["init", "onboard"]
+            .map(|name| command.find_subcommand_mut(name).unwrap().render_long_help().to_string())
+            .concat();
+        let settings = serde_json::to_value(Config::default()).unwrap();
+        let settings = settings.as_object().unwrap();
+        assert!(settings.len() > 20);
+        for name in settings.keys() {
+            // A flag that switches something on says so.
+            let switch = match name.as_str() {
+                "commands" => "enable-commands".to_owned(),
+                "credential_reuse" => "allow-credential-reuse".to_owned(),
+                plain => plain.replace('_', "-"),
+            };
+            let has_flag = flags.contains(&format!("--{switch}"));
+            assert!(has_flag != help.contains(&format!("  {name} ")), "{name}: a flag, or a line of its own");
         }
     }
 }
