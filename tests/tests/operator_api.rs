@@ -152,6 +152,8 @@ async fn without_a_valid_token_every_route_is_401() {
         for wrong in ["wrong", "fl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &service.token[1..], &expired] {
             refused_everywhere(&service, Some(wrong), StatusCode::UNAUTHORIZED, &METHODS).await;
         }
+        let (status, ..) = ask(Method::GET, &format!("{}/metrics", service.operators), None).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "the counters are for operators");
         let (status, ..) = ask(Method::GET, &format!("{}/health", service.operators), None).await;
         assert_eq!(status, StatusCode::OK, "health is for everybody");
     }

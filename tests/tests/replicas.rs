@@ -167,9 +167,7 @@ async fn replicas_register_each_device_once() {
         two.unwrap();
     }
     // The rendezvous counts what it accepted.
-    let metrics = format!("http://{}/metrics", world.rendezvous_config.operators.address);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let text = client.get(metrics).send().await.unwrap().text().await.unwrap();
+    let text = String::from_utf8(world.rendezvous_api.get_bytes("/metrics", "text/plain").await.unwrap()).unwrap();
     let accepted = text.lines().find(|line| line.contains("message=\"22\",outcome=\"answered\""));
     assert!(accepted.is_some_and(|line| line.ends_with(" 20")), "{text}");
     other.running.stop().await;

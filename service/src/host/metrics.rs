@@ -1,4 +1,4 @@
-//! Counters in Prometheus' text format, served at the operator listener's `GET /metrics`.
+//! Counters in Prometheus' text format, served to operators of any role at the operator listener's `GET /metrics`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -76,19 +76,24 @@ impl<P: Permits> FromRequest for Require<P> {
     }
 }
 
-/// Lets a request under `/api` go on only with a valid token. It comes before any extractor: those of one handler run
+/// Lets a request under `/api`, or for the counters, go on only with a valid token. It comes before any extractor: those of one handler run
 /// side by side, so that a body which does not fit would be answered before its sender is known.
 pub async fn known_operators_only(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let operators = request.app_data::<web::Data<Operators>>().cloned();
-    if let Some(operators) = operators.filter(|_| request.path().starts_with("/api/")) {
+    if let Some(operators) = operators.filter(|_| is_for_operators(request.path())) {
         let token = token(request.headers());
         let operator = authenticate(&operators, token).await?;
         request.extensions_mut().insert(operator);
     }
     next.call(request).await
+}
+
+/// Health and readiness are for whoever keeps the process running.
+fn is_for_operators(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/metrics"
 }
 
 async fn authenticate(operators: &Operators, token: Option<Zeroizing<String>>) -> Result<Operator, Problem> {
