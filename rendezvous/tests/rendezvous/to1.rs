@@ -59,19 +59,23 @@ async fn rvt_30_bad_encoding() {
 #[tokio::test]
 async fn rvt_30_bad_unknown_guid() {
     let case = Case::new().await;
+    let before = case.world.rows().await;
     let reply = case.world.hello(Guid::from_bytes([3; 16])).await;
     reply.refused(30, ErrorCode::NotFound);
     assert_eq!(reply.token, None);
+    assert_eq!(case.world.rows().await, before);
 }
 
 #[tokio::test]
 async fn rvt_30_bad_siginfo() {
     let case = Case::new().await;
+    let before = case.world.rows().await;
     for sg_type in [0, 7, -8, 90] {
         let e_a_sig_info = SigInfo { sg_type, info: fdo_protocol::cbor::ByteString::default() };
         let hello = HelloRv { guid: case.device.guid, e_a_sig_info };
         case.world.post(30, None, &cbor::encode(&hello)).await.refused(30, ErrorCode::InvalidMessage);
     }
+    assert_eq!(case.world.rows().await, before);
 }
 
 #[tokio::test]
