@@ -14,6 +14,8 @@ mod serve;
 mod token;
 mod trust;
 mod voucher;
+mod voucher_export;
+mod voucher_import;
 
 use std::path::{Path, PathBuf};
 
@@ -128,8 +130,12 @@ pub enum Error {
     PlanFile(PathBuf, String),
     #[error("cannot use standard input or output: {0}")]
     Stdio(#[from] std::io::Error),
+    #[error(transparent)]
+    Export(#[from] fdo_service::cli::voucher_files::ExportError),
     #[error("{0}")]
     Usage(&'static str),
+    #[error("{refused} of {total} vouchers were refused; see above")]
+    Refused { refused: usize, total: usize },
     #[error("{refused} of {total} were refused or are still asked for; see above")]
     Incomplete { refused: usize, total: usize },
 }

@@ -1,13 +1,13 @@
-//! `fdo-owner voucher list|get|import|download|resell|block|unblock`.
+//! `fdo-owner voucher list|get|import|export|download|resell|block|unblock`.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use fdo_service::cli::{ApiClient, CliError, Output, Table, progress};
+use fdo_service::cli::{ApiClient, Output, Table};
 
 use super::resale::{self, Resell};
-use super::{Error, read_file};
-use crate::vouchers::routes::{CBOR, Report, ReportItem, VoucherView};
+use super::{Error, voucher_export, voucher_import};
+use crate::vouchers::routes::{CBOR, VoucherView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -19,14 +19,10 @@ pub(super) enum Command {
     },
     /// One voucher.
     Get { guid: String },
-    /// Import vouchers: PEM (one or many in a file) or CBOR.
-    Import {
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Take vouchers of makers that nobody here vouches for.
-        #[arg(long)]
-        allow_untrusted: bool,
-    },
+    /// Import vouchers: PEM (one or many in a file), CBOR, folders of these, tar archives.
+    Import(voucher_import::Import),
+    /// Write vouchers to files that another implementation reads.
+    Export(voucher_export::Export),
     /// Write a voucher as PEM to standard output.
     Download {
         guid: String,
@@ -56,7 +52,8 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
             let voucher: VoucherView = api.get(&format!("/api/v1/vouchers/{guid}")).await?;
             Ok(output.print(&voucher, |voucher| table(std::slice::from_ref(voucher)))?)
         }
-        Command::Import { files, allow_untrusted } => import(files, *allow_untrusted, api, output).await,
+        Command::Import(args) => voucher_import::run(args, api, output).await,
+        Command::Export(args) => voucher_export::run(args, api, output).await,
         Command::Download { guid, cbor, out } => {
             let accept = if *cbor { CBOR } else { "application/x-pem-file" };
             let bytes = api.get_bytes(&format!("/api/v1/vouchers/{guid}/download"), accept).await?;
@@ -74,37 +71,6 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
             Ok(output.print(&voucher, |voucher| table(std::slice::from_ref(voucher)))?)
         }
     }
-}
-
-async fn import(files: &[PathBuf], allow_untrusted: bool, api: &ApiClient, output: Output) -> Result<(), Error> {
-    let bar = progress::bar(files.len() as u64, "importing");
-    let mut results: Vec<ReportItem> = Vec::new();
-    let path = format!("/api/v1/vouchers?allow_untrusted={allow_untrusted}");
-    for file in files {
-        match api.post_bytes::<Report>(&path, "application/octet-stream", read_file(file)?).await {
-            Ok(report) => results.extend(report.results),
-            // One bad file does not keep the others out.
-            Err(CliError::Refused(problem)) => results.push(ReportItem {
-                guid: None,
-                serial: None,
-                status: "refused".to_owned(),
-                code: Some(problem.code().to_owned()),
-                detail: Some(format!("{}: {}", file.display(), problem.detail())),
-            }),
-            Err(error) => return Err(error.into()),
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    output.print(&results, |results| {
-        let head = Table::new(&["GUID", "SERIAL", "STATUS", "WHY"]);
-        results.iter().fold(head, |table, item| {
-            let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-            table.row([or_dash(&item.guid), or_dash(&item.serial), item.status.clone(), or_dash(&item.detail)])
-        })
-    })?;
-    let refused = results.iter().filter(|item| item.status == "refused").count();
-    if refused == 0 { Ok(()) } else { Err(Error::Incomplete { refused, total: results.len() }) }
 }
 
 fn table(vouchers: &[VoucherView]) -> Table {

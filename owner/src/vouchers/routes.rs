@@ -101,6 +101,9 @@ pub struct VoucherQuery {
 pub struct UploadQuery {
     #[serde(default)]
     pub allow_untrusted: bool,
+    /// Answer 200 with what became of each, also where there is only one.
+    #[serde(default)]
+    pub each: bool,
 }
 
 /// `GET /api/v1/vouchers`
@@ -124,7 +127,7 @@ pub async fn upload(
 ) -> Result<HttpResponse, Problem> {
     let mut items = upload::import_file(&app, &who.id, &body, query.allow_untrusted).await?;
     let report = Report { results: items.iter().map(ReportItem::from).collect() };
-    if items.len() > 1 {
+    if items.len() > 1 || query.each {
         return Ok(HttpResponse::Ok().json(report));
     }
     match items.pop().map(|item| item.result) {

@@ -184,16 +184,21 @@ impl ApiClient {
     /// All items of a paged list.
     pub async fn pages<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
         let (mut items, mut cursor) = (Vec::new(), None::<String>);
-        let separator = if path.contains('?') { '&' } else { '?' };
         loop {
-            let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let page: Page<T> = self.get(&format!("{path}{separator}limit=1000{after}")).await?;
+            let page: Page<T> = self.page(path, cursor.as_deref()).await?;
             items.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(items);
             }
         }
+    }
+
+    /// One page of a list: the first, or the one that an earlier page's `next` leads to.
+    pub async fn page<T: DeserializeOwned>(&self, path: &str, cursor: Option<&str>) -> Result<Page<T>, CliError> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        self.get(&format!("{path}{separator}limit=1000{after}")).await
     }
 
     async fn send(

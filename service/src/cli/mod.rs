@@ -3,6 +3,7 @@
 mod client;
 mod output;
 pub mod progress;
+pub mod voucher_files;
 
 pub use client::{ApiClient, CliError, token};
 pub use output::{Output, Table};
