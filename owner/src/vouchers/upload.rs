@@ -71,9 +71,9 @@ pub enum ImportError {
 
 async fn import_all(app: &App, actor: &str, mut waiting: Vec<Waiting>, items: &mut [Item]) {
     let places: Vec<usize> = waiting.iter().map(|voucher| voucher.place).collect();
-    // Two imports at once that have vouchers in common take their rows in the same order. The sort is stable: of the
-    // same GUID, the file's order counts.
-    waiting.sort_by_key(|voucher| *voucher.accepted.voucher().guid().as_bytes());
+    // Two imports at once that have devices in common take their rows in the same order. The sort is stable: of the
+    // same device, the file's order counts.
+    waiting.sort_by(|one, other| one.accepted.device_id.cmp(&other.accepted.device_id));
     match batch(app, actor, &waiting).await {
         Ok(results) => {
             for (voucher, result) in waiting.iter().zip(results) {

@@ -31,7 +31,7 @@ async fn run(world: &World, running: &Running, arguments: &[&str]) -> (bool, Val
 }
 
 fn maker(world: &World) -> Maker {
-    Maker::new(KeyType::P256, world.app.keys.for_type(KeyType::P256).unwrap().verifying_key().clone())
+    Maker::new(70, world.app.keys.for_type(KeyType::P256).unwrap().verifying_key().clone())
 }
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -74,7 +74,7 @@ async fn every_file_is_told_of_and_a_second_import_changes_nothing() {
     }
     write(folder.path(), "ovs.tar.gz", archive.into_inner().unwrap());
     write(folder.path(), "README", "vouchers of this week\n");
-    let stranger = Maker::new(KeyType::P256, maker.key().clone()).sell(90);
+    let stranger = Maker::new(71, maker.key().clone()).sell(90);
     write(folder.path(), "theirs.pem", stranger.to_pem());
     let cut = all[6].to_pem();
     write(folder.path(), "cut.pem", &cut[..cut.len() / 2]);
@@ -117,13 +117,47 @@ async fn every_file_is_told_of_and_a_second_import_changes_nothing() {
 }
 
 #[tokio::test]
+async fn vouchers_that_others_made_come_in_where_their_owners_key_is_ours() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/vouchers");
+    let mut config = world::config();
+    config.listen.address = "127.0.0.1:0".into();
+    config.operators.address = "127.0.0.1:0".into();
+    let world = World::with(config).await;
+    // Two of the files have their owner's key appended, as interoperability events do.
+    for name in ["fdo-rs-v101-voucher3.pem", "fido-conformance-interop-example.pem"] {
+        let text = std::fs::read_to_string(vectors.join(name)).unwrap();
+        let key = &text[text.find("-----END OWNERSHIP VOUCHER-----").unwrap() + 31..];
+        let path = world.app.data_dir.join("keys").join(name);
+        fdo_service::secret_file::write(&path, key.trim_start().as_bytes()).unwrap();
+    }
+    let data_dir = world.app.data_dir.clone();
+    let running = fdo_owner::app::start(&world.config, &data_dir, world.clock.clone(), world.random.clone()).await;
+    let running = running.unwrap();
+    let arguments = ["voucher", "import", vectors.to_str().unwrap(), "--allow-untrusted"];
+    let (good, report, _) = run(&world, &running, &arguments).await;
+    assert!(!good && counts(&report)[0] == 2, "{report}");
+    for name in ["fdo-rs-v101-voucher3.pem", "fido-conformance-interop-example.pem"] {
+        assert_eq!(statuses(&report, name), ["imported"]);
+    }
+    let code = |name: &str| {
+        let files = report["files"].as_array().unwrap();
+        files.iter().find(|file| file["file"].as_str().unwrap().ends_with(name)).unwrap()["vouchers"][0]["code"]
+            .clone()
+    };
+    assert_eq!(code("go-fdo-testdata-ov.pem"), "voucher-no-entries");
+    assert_eq!(code("go-fdo-server-x5chain-owner-mapped-ipv4.pem"), "voucher-not-ours");
+    assert_eq!(code("negative-fdo-rs-v100-voucher1.pem"), "voucher-invalid");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_refused_in_a_batch_keeps_nothing_else_out() {
     let (world, running) = World::serving().await;
     let mut maker = maker(&world);
     let all: Vec<VerifiedVoucher> = (0..20).map(|number| maker.sell(number)).collect();
     // Another maker's voucher over the certificate of one of these devices, and a fork of another.
     let own = world.app.keys.for_type(KeyType::P256).unwrap();
-    let mut thief = Maker::new(KeyType::P256, own.verifying_key().clone());
+    let mut thief = Maker::new(72, own.verifying_key().clone());
     let taken = thief.sell_device_of(&all[3]);
     let fork = maker.sell_again(&all[7]);
     let folder = tempfile::tempdir().unwrap();

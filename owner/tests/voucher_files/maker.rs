@@ -20,9 +20,8 @@ pub struct Maker {
 }
 
 impl Maker {
-    pub fn new(key_type: KeyType, owner: VerifyingKey) -> Self {
-        // The owner's key differs from maker to maker no more than its seed does.
-        let mut rng = Random::seeded(u64::from(owner.spki_der()[40]) + 77).rng();
+    pub fn new(seed: u64, owner: VerifyingKey) -> Self {
+        let (key_type, mut rng) = (KeyType::P256, Random::seeded(seed).rng());
         let key = SigningKey::generate(key_type, &mut rng).unwrap();
         let ca_key = SigningKey::generate(key_type, &mut rng).unwrap();
         let subject = CaSubject { common_name: "Devices".into(), organization: None };
