@@ -1,14 +1,17 @@
 //! Settings: what they are, their defaults, and what must not be left to a default.
 
+mod rendezvous;
+
 use std::path::Path;
 
 use fdo_protocol::RendezvousInfo;
-use fdo_protocol::rendezvous_info::{Directive, RvProtocol};
 use fdo_service::endpoint::LimitSettings;
 use fdo_service::host::config::Listen;
 use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
+
+pub use rendezvous::{ConditionalPlace, Place, checked};
 
 /// Variables that override settings begin with this.
 pub const ENV_PREFIX: &str = "FDO_MANUFACTURER_";
@@ -30,7 +33,7 @@ pub struct Config {
     /// Which devices may be initialized.
     pub admission: Admission,
     /// Where devices look for their owner, in order; `http://127.0.0.1:8041` if absent.
-    pub rendezvous: Option<Vec<String>>,
+    pub rendezvous: Option<Vec<Place>>,
     /// The device listener (DI).
     pub listen: Listen,
     /// The operators' listener.
@@ -125,6 +128,18 @@ pub enum SettingError {
     Rendezvous(String),
     #[error("`rendezvous` is empty: name at least one, or leave it out")]
     RendezvousEmpty,
+    #[error("`rendezvous` entry {0}: {1}")]
+    RendezvousPlace(usize, &'static str),
+    #[error("`rendezvous` entry {0:?} is an address already, and `ip` would make it two addresses")]
+    RendezvousTwoAddresses(String),
+    #[error("`rendezvous` may have at most {0} entries: small devices cannot take more")]
+    RendezvousCount(usize),
+    #[error("`rendezvous` names places for owners only, so that no device could find its own")]
+    RendezvousWithoutDevices,
+    #[error(
+        "`rendezvous` sends devices to a rendezvous that no owner registers at; leave `device_only` out of one"
+    )]
+    RendezvousWithoutOwners,
     #[error("`name` must have 1 to 40 characters, none of them a control character")]
     Name,
     #[error("`claims.names` is empty: name at least one host name or address for the certificate")]
@@ -156,16 +171,13 @@ impl Config {
 
     /// What goes into the vouchers. A default that only works on this machine is refused where others can reach it.
     pub fn rendezvous_info(&self) -> Result<RendezvousInfo, SettingError> {
-        let default = [DEFAULT_RENDEZVOUS.to_owned()];
-        let places = match &self.rendezvous {
-            Some(places) if places.is_empty() => return Err(SettingError::RendezvousEmpty),
-            Some(places) => places.as_slice(),
+        match &self.rendezvous {
+            Some(places) => rendezvous::rendezvous_info(places),
             None if !is_loopback(&self.listen.address) => {
-                return Err(SettingError::RendezvousUnset(self.listen.address.clone()));
+                Err(SettingError::RendezvousUnset(self.listen.address.clone()))
             }
-            None => &default,
-        };
-        places.iter().map(|place| directive(place)).collect::<Result<_, _>>().map(RendezvousInfo::new)
+            None => rendezvous::rendezvous_info(&[DEFAULT_RENDEZVOUS.into()]),
+        }
     }
 
     /// Checks what no type checks.
@@ -188,32 +200,11 @@ fn is_loopback(address: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// One directive with address, ports and protocol: some devices skip those that lack one.
-fn directive(place: &str) -> Result<Directive, SettingError> {
-    let wrong = || SettingError::Rendezvous(place.to_owned());
-    let (scheme, rest) = place.split_once("://").ok_or_else(wrong)?;
-    let (protocol, default_port) = match scheme {
-        "http" => (RvProtocol::Http, 80),
-        "https" => (RvProtocol::Https, 443),
-        _ => return Err(wrong()),
-    };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    let (host, port) = match authority.rsplit_once(':') {
-        // The colons of an address in brackets are its own.
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
-        _ => (authority, default_port),
-    };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let directive = Directive::at(protocol, host, port);
-    directive.check().map_err(|_| wrong())?;
-    Ok(directive)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use fdo_protocol::rendezvous_info::Instruction;
+    use fdo_protocol::rendezvous_info::{Instruction, RvProtocol};
 
     #[test]
     fn the_default_rendezvous_is_for_loopback_only() {

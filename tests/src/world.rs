@@ -104,7 +104,7 @@ impl World {
             name: "Test maker".into(),
             database: database(0),
             workers: Some(1),
-            rendezvous: Some(vec![seen_at(0).unwrap_or_else(|| rendezvous_url.to_string())]),
+            rendezvous: Some(vec![seen_at(0).unwrap_or_else(|| rendezvous_url.to_string()).into()]),
             listen: anywhere(),
             operators: anywhere(),
             ..fdo_manufacturer::config::Config::default()
