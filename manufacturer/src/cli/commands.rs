@@ -1,9 +1,10 @@
 //! Every command but `serve`: one request, one table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use fdo_service::cli::{ApiClient, Output, Table};
+use fdo_service::cli::voucher_files::{Format, VoucherSink};
+use fdo_service::cli::{ApiClient, Output, Table, progress};
 use serde_json::{Value, json};
 
 use super::places::segment;
@@ -69,6 +70,17 @@ pub enum VoucherCommand {
         /// File to write; standard output if absent.
         #[arg(long, short)]
         output: Option<PathBuf>,
+    },
+    /// Write vouchers, as they were after DI, to files that another implementation reads.
+    Export {
+        /// These, by GUID or serial number; all that may be handed out if none is named.
+        ids: Vec<String>,
+        /// Whose files.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// A folder (if it is one, or ends in a slash), else a file for all of them.
+        #[arg(long, value_name = "FOLDER/|FILE")]
+        out: PathBuf,
     },
 }
 
@@ -225,7 +237,39 @@ async fn voucher(api: &ApiClient, out: Output, command: VoucherCommand) -> Resul
                 }
             }
         }
+        VoucherCommand::Export { ids, format, out: place } => export(api, out, ids, format, &place).await,
     }
+}
+
+async fn export(api: &ApiClient, out: Output, ids: Vec<String>, format: Format, place: &Path) -> Result<()> {
+    let mut sink = VoucherSink::open(format, place)?;
+    let bar = progress::bar(ids.len() as u64, "exporting");
+    let (mut count, mut cursor, all) = (0_u64, None, ids.is_empty());
+    let mut batch = ids;
+    loop {
+        if all {
+            let page = api.page::<Value>("/api/v1/vouchers", cursor.as_deref()).await?;
+            let active = page.items.iter().filter(|voucher| voucher["state"] == "active");
+            batch = active.filter_map(|voucher| voucher["guid"].as_str().map(ToOwned::to_owned)).collect();
+            bar.inc_length(batch.len() as u64);
+            cursor = page.next;
+        }
+        for id in &batch {
+            let path = format!("/api/v1/vouchers/{}", segment(id));
+            sink.put(&api.get_bytes(&path, "application/x-fdo-voucher").await?)?;
+            bar.inc(1);
+            count += 1;
+        }
+        if cursor.is_none() {
+            break;
+        }
+    }
+    sink.close()?;
+    bar.finish_and_clear();
+    if out.json {
+        return Ok(out.value(&json!({ "exported": count, "format": format.to_string(), "out": place }))?);
+    }
+    Ok(out.line(format!("{count} vouchers written to {}", place.display()))?)
 }
 
 async fn buyer(api: &ApiClient, out: Output, command: BuyerCommand) -> Result<()> {

@@ -54,7 +54,7 @@ pub enum Command {
     /// One device: show, block, unblock.
     #[command(subcommand)]
     Device(commands::DeviceCommand),
-    /// Ownership vouchers: list, show, download.
+    /// Ownership vouchers: list, show, download, export.
     #[command(subcommand)]
     Voucher(VoucherCommand),
     /// Buyers: add (prints the enrolment code), list, suspend.
@@ -86,6 +86,8 @@ pub enum CommandError {
     Config(#[from] ConfigError),
     #[error("cannot use {path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Export(#[from] fdo_service::cli::voucher_files::ExportError),
     #[error("nothing was changed: {0} of the rows were refused, see above")]
     ListRefused(u64),
     #[error("name serial numbers, or a file with --csv")]

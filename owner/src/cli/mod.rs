@@ -111,6 +111,12 @@ enum Command {
 enum KeyCommand {
     /// The public halves of the owner keys.
     List,
+    /// Print the public key that new vouchers are to end in, PEM: for a maker or a seller.
+    Export {
+        /// P-256 or P-384, as the maker's key is.
+        #[arg(long, value_name = "TYPE", default_value = "P-256")]
+        key_type: String,
+    },
 }
 
 /// Why a command fails.
@@ -164,6 +170,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
         Command::Trust(command) => trust::run(command, &api, output).await,
         Command::Key(KeyCommand::List) => Ok(list_keys(&api, output).await?),
+        Command::Key(KeyCommand::Export { key_type }) => export_key(key_type, &api, output).await,
         Command::Token(command) => Ok(token::run(command, &api, output).await?),
     }
 }
@@ -192,6 +199,14 @@ async fn list_keys(api: &ApiClient, output: Output) -> Result<(), CliError> {
             table.row([key.key_type.as_str(), &key.fingerprint, preferred, &key.file])
         })
     })
+}
+
+async fn export_key(key_type: &str, api: &ApiClient, output: Output) -> Result<(), Error> {
+    let keys: Vec<KeyView> = api.pages("/api/v1/keys").await?;
+    let wanted = |key: &&KeyView| key.preferred && key.key_type.eq_ignore_ascii_case(key_type);
+    let none = "there is no owner key of that type; see `fdo-owner key list`";
+    let key = keys.iter().find(wanted).ok_or(Error::Usage(none))?;
+    Ok(output.bytes(key.public_key.as_bytes())?)
 }
 
 /// A time for people.
