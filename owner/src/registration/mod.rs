@@ -9,6 +9,7 @@ mod store;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fdo_protocol::Guid;
 use fdo_protocol::rendezvous_info::Hop;
@@ -27,6 +28,8 @@ use crate::{inventory, vouchers};
 
 /// A registration that takes longer than this has lost its lease.
 const LEASE_SECONDS: u64 = 300;
+/// All rendezvous of a voucher together must have answered by then, well before its lease ends.
+const ANSWER_TIME: Duration = Duration::from_secs(240);
 /// How many vouchers are looked at in one go.
 const BATCH: u64 = 1_000;
 const BACKOFF_FIRST: u64 = 5;
@@ -154,13 +157,18 @@ async fn register(app: &App, guid: &Guid, permits: &Semaphore) -> Result<bool, E
         let row = name(hop).and_then(|name| known.iter().find(|row| row.rendezvous == name));
         row.is_none_or(|row| row.next_at <= now)
     };
+    let until = tokio::time::Instant::now() + ANSWER_TIME;
     let attempts = hops.iter().filter(is_due).filter_map(|hop| {
         let rendezvous = name(hop)?;
         let voucher = &voucher;
         Some(async move {
-            // The semaphore is never closed.
-            let _permit = permits.acquire().await.ok();
-            let outcome = attempt(app, hop, &rendezvous, voucher).await;
+            let answer = async {
+                // The semaphore is never closed.
+                let _permit = permits.acquire().await.ok();
+                attempt(app, hop, &rendezvous, voucher).await
+            };
+            let late = |_| Err("its addresses took too long together".to_owned());
+            let outcome = tokio::time::timeout_at(until, answer).await.unwrap_or_else(late);
             Attempt { rendezvous, outcome }
         })
     });
