@@ -1,5 +1,6 @@
 //! The owner service's settings: defaults, TOML, environment (`FDO_OWNER_..`), flags.
 
+mod encrypt_then_mac;
 mod provisioning;
 
 use std::net::ToSocketAddrs;
@@ -12,6 +13,7 @@ use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
 
+pub use encrypt_then_mac::{EncryptThenMacSettings, Form};
 pub use provisioning::{
     CaSettings, CommandSetting, DownloadSetting, FileSettings, OnboardingSettings, RegistrationSettings,
 };
@@ -49,6 +51,7 @@ pub struct Config {
     pub registration: RegistrationSettings,
     pub ca: CaSettings,
     pub onboarding: OnboardingSettings,
+    pub encrypt_then_mac: EncryptThenMacSettings,
     pub files: FileSettings,
     /// Files for devices that no plan is for.
     pub downloads: Vec<DownloadSetting>,
@@ -102,6 +105,7 @@ impl Default for Config {
             registration: RegistrationSettings::default(),
             ca: CaSettings::default(),
             onboarding: OnboardingSettings::default(),
+            encrypt_then_mac: EncryptThenMacSettings::default(),
             files: FileSettings::default(),
             downloads: Vec::new(),
             commands: Vec::new(),

@@ -7,7 +7,7 @@ use clap::Args;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::random::Random;
 use fdo_service::host::telemetry;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Error;
 use crate::app::{self, Running};
@@ -64,7 +64,23 @@ pub(super) struct Serve {
     #[command(flatten)]
     devices: DeviceFlags,
     #[command(flatten)]
+    ciphers: CipherFlags,
+    #[command(flatten)]
     bounds: BoundFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Ciphers")]
+struct CipherFlags {
+    /// Let devices ask for suites that encrypt and then authenticate (COSEAES128CTR and its like) [default: false]
+    #[arg(long, value_name = "BOOL")]
+    encrypt_then_mac_offered: Option<bool>,
+    /// Their form: go, java or specification [default: go]
+    #[arg(long, value_name = "FORM")]
+    encrypt_then_mac_form: Option<String>,
+    /// Their form for devices of a model, by the DeviceInfo of its vouchers
+    #[arg(long, value_name = "MODEL=FORM")]
+    encrypt_then_mac_model: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -198,6 +214,11 @@ impl Serve {
                 "wifi_required": devices.onboarding_wifi_required,
                 "csr_required": devices.onboarding_csr_required,
             },
+            "encrypt_then_mac": {
+                "offered": self.ciphers.encrypt_then_mac_offered,
+                "form": self.ciphers.encrypt_then_mac_form,
+                "models": self.ciphers.encrypt_then_mac_model.iter().map(|text| form(text)).collect::<Map<_, _>>(),
+            },
             "files": { "directory": devices.files_directory, "file_bytes": devices.files_file_bytes },
             "downloads": given(&devices.download.iter().map(|text| download(text)).collect::<Vec<_>>()),
             "commands": given(&devices.command.iter().map(|text| command(text)).collect::<Vec<_>>()),
@@ -225,6 +246,11 @@ fn given<T: serde::Serialize>(list: &[T]) -> Value {
 fn download(text: &str) -> Value {
     let (name, file) = text.split_once('=').unwrap_or((text, text));
     json!({ "name": name, "file": file })
+}
+
+fn form(text: &str) -> (String, Value) {
+    let (model, form) = text.rsplit_once('=').unwrap_or((text, ""));
+    (model.to_owned(), json!(form))
 }
 
 fn command(text: &str) -> Value {
@@ -304,11 +330,13 @@ mod tests {
     fn flags_become_settings() {
         let line =
             ["fdo-owner", "--listen", "127.0.0.1:0", "--outbound-allow", "loopback", "--download", "motd=/x"];
+        let line = [&line[..], &["--encrypt-then-mac-model", "a=b=java"]].concat();
         let settings = Line::parse_from(line).serve.settings();
         let config: Config = fdo_service::host::config::load(None, "FDO_OWNER_TEST_B_", &settings).unwrap();
         assert_eq!(config.listen.address, "127.0.0.1:0");
         assert_eq!(config.outbound_allow, ["loopback"]);
         assert_eq!(config.downloads[0].name, "motd");
         assert_eq!(config.operators.address, "127.0.0.1:8044");
+        assert_eq!(config.encrypt_then_mac.models["a=b"], crate::config::Form::Java);
     }
 }

@@ -91,10 +91,11 @@ impl Conversation {
     ) -> Result<(Outbound, owner::ExpectEntryOrProof), Fault> {
         let key = self.app.keys.owning(voucher.owner_key());
         let key = key.ok_or(Error::Internal("the voucher ends in a key that is not here any more"))?;
-        let settings = &self.app.settings.onboarding;
+        let settings = &self.app.settings;
         let settings = OwnerSettings {
-            reuse: settings.credential_reuse,
-            max_service_info_size: Some(settings.max_service_info_size),
+            reuse: settings.onboarding.credential_reuse,
+            max_service_info_size: Some(settings.onboarding.max_service_info_size),
+            encrypt_then_mac: settings.encrypt_then_mac.form_for(&voucher.header().device_info),
             ..OwnerSettings::default()
         };
         Ok(owner::begin(hello, voucher, key, &settings, &mut self.app.random.rng())?)

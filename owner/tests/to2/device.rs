@@ -31,6 +31,8 @@ pub struct Manner {
     /// The certification request that it sends, if any.
     pub csr: Option<Vec<u8>>,
     pub allow_reuse: bool,
+    /// What it asks for; the usual one for its key if none.
+    pub cipher_suite: Option<CipherSuite>,
     /// How its commands end.
     pub exit_code: i64,
 }
@@ -43,6 +45,7 @@ impl Manner {
             modules: ["devmod", wifi::MODULE, csr::MODULE].map(str::to_owned).to_vec(),
             csr: Some(request(&key)),
             allow_reuse: false,
+            cipher_suite: None,
             exit_code: 0,
         }
     }
@@ -105,7 +108,7 @@ impl<'a> Talk<'a> {
         let key_type = born.voucher.owner_key().key_type();
         let settings = DeviceSettings {
             kex_suite: KexSuite::for_key(key_type),
-            cipher_suite: CipherSuite::for_key(key_type),
+            cipher_suite: manner.cipher_suite.unwrap_or(CipherSuite::for_key(key_type)),
             max_message_size: u16::MAX,
             max_service_info_size: manner.size,
             allow_reuse: manner.allow_reuse,

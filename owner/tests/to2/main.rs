@@ -4,6 +4,7 @@
 
 mod blocking;
 mod certificates;
+mod ciphers;
 mod conformance;
 mod device;
 mod ends;
