@@ -23,9 +23,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// What a device decides for itself.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
-    /// The key exchange of TO2; that of the device's key type if none.
+    /// The key exchange of TO2; that of the owner's key, else of the device's, if none.
     pub kex_suite: Option<KexSuite>,
-    /// The cipher of TO2; that of the device's key type if none.
+    /// The cipher of TO2; the usual one with the key exchange if none.
     pub cipher_suite: Option<CipherSuite>,
     /// The longest message that it takes, in bytes.
     pub max_message_size: u16,

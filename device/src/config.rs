@@ -17,6 +17,10 @@ use crate::modules::{CommandSettings, ModuleSettings, WifiFormat, WifiSettings};
 /// What the environment variables begin with.
 pub const ENV_PREFIX: &str = "FDO_DEVICE_";
 
+const KEY_EXCHANGES: &str = "must be ECDH256, ECDH384, DHKEXid14 or DHKEXid15";
+const CIPHERS: &str = "must be A128GCM, A192GCM, A256GCM, AES-CCM-16-128-128, AES-CCM-16-128-256, AES-CCM-64-128-128, \
+                       AES-CCM-64-128-256, COSEAES128CBC, COSEAES128CTR, COSEAES256CBC or COSEAES256CTR";
+
 /// All settings; every one has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,9 +35,9 @@ pub struct Config {
     pub model: String,
     /// The curve of the device's keys: `P-256` or `P-384`.
     pub key_type: String,
-    /// `ECDH256` or `ECDH384`; by the curve of the device's key if none.
+    /// `ECDH256`, `DHKEXid14` and so on; by the owner's key, else the device's, if none.
     pub key_exchange: Option<String>,
-    /// `A128GCM` or `A256GCM`; by the curve of the device's key if none.
+    /// `A128GCM`, `AES-CCM-64-128-128` and so on; by the key exchange if none.
     pub cipher: Option<String>,
     /// The longest message that the device takes, in bytes.
     pub max_message_size: u16,
@@ -171,17 +175,10 @@ impl Config {
     }
 
     fn suites(&self) -> Result<(Option<KexSuite>, Option<CipherSuite>), ConfigError> {
-        let kex = self.key_exchange.as_deref().map(KexSuite::from_name).transpose();
-        let kex =
-            kex.map_err(|_| ConfigError::Value { key: "key_exchange", reason: "must be ECDH256 or ECDH384" })?;
-        let cipher = match self.cipher.as_deref() {
-            None => None,
-            Some("A128GCM") => Some(CipherSuite::A128Gcm),
-            Some("A256GCM") => Some(CipherSuite::A256Gcm),
-            Some(_) => {
-                return Err(ConfigError::Value { key: "cipher", reason: "must be A128GCM or A256GCM" });
-            }
-        };
+        let kex = self.key_exchange.as_deref().map(str::parse).transpose();
+        let kex = kex.map_err(|_| ConfigError::Value { key: "key_exchange", reason: KEY_EXCHANGES })?;
+        let cipher = self.cipher.as_deref().map(str::parse).transpose();
+        let cipher = cipher.map_err(|_| ConfigError::Value { key: "cipher", reason: CIPHERS })?;
         Ok((kex, cipher))
     }
 
@@ -289,6 +286,20 @@ mod tests {
         }
         let trust = Config::default().agent_settings(None).unwrap().manufacturer_trust;
         assert_eq!(trust, ServerTrust::Any);
+    }
+
+    #[test]
+    fn every_suite_can_be_chosen_and_is_named_where_it_is_not_known() {
+        for suite in CipherSuite::ALL {
+            let config = Config { cipher: Some(suite.name().to_owned()), ..Config::default() };
+            assert_eq!(config.agent_settings(None).unwrap().cipher_suite, Some(suite));
+            assert!(CIPHERS.contains(suite.name()), "{suite}");
+        }
+        for suite in KexSuite::ALL {
+            let config = Config { key_exchange: Some(suite.name().to_owned()), ..Config::default() };
+            assert_eq!(config.agent_settings(None).unwrap().kex_suite, Some(suite));
+            assert!(KEY_EXCHANGES.contains(suite.name()), "{}", suite.name());
+        }
     }
 
     #[test]

@@ -141,11 +141,11 @@ pub struct OnboardArguments {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_info_size: Option<u16>,
-    /// Key exchange, ECDH256 or ECDH384 [default: by the curve of the device's key]
-    #[arg(long, value_name = "NAME")]
+    /// Key exchange, such as ECDH256 or DHKEXid14 [default: by the owner's key, else the device's]
+    #[arg(long, visible_alias = "kex", value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_exchange: Option<String>,
-    /// Cipher, A128GCM or A256GCM [default: by the curve of the device's key]
+    /// Cipher, such as A128GCM, AES-CCM-64-128-128 or COSEAES128CTR [default: by the key exchange]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cipher: Option<String>,

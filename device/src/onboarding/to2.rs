@@ -42,9 +42,12 @@ impl<T: Transport> Agent<T> {
         let mut rng = self.random.rng();
         let secrets = Secrets::new(self.store.device_key()?.into(), credential.hmac_secret.clone());
         let key_type = secrets.key_type();
+        // Not verified yet, but an owner whose key is another refuses the suite.
+        let owners = to1d.as_ref().and_then(Sign1::unverified_algorithm).and_then(KexSuite::for_signature);
+        let kex_suite = self.settings.kex_suite.or(owners).unwrap_or(KexSuite::for_key(key_type));
         let settings = DeviceSettings {
-            kex_suite: self.settings.kex_suite.unwrap_or(KexSuite::for_key(key_type)),
-            cipher_suite: self.settings.cipher_suite.unwrap_or(CipherSuite::for_key(key_type)),
+            kex_suite,
+            cipher_suite: self.settings.cipher_suite.unwrap_or(CipherSuite::for_kex(kex_suite)),
             max_message_size: self.settings.max_message_size,
             max_service_info_size: Some(self.settings.service_info_size),
             allow_reuse: self.settings.allow_reuse,

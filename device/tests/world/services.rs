@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fdo_protocol::cbor::{self, Reader};
 use fdo_protocol::cose::Sign1;
-use fdo_protocol::crypto::{KeyType, SigningKey, Tunnel};
+use fdo_protocol::crypto::{EtmForm, KeyType, SigningKey, Tunnel};
 use fdo_protocol::di::manufacturer::{Credentials, ExpectSetHmac, app_start, set_credentials};
 use fdo_protocol::messages::to0::To1dBlob;
 use fdo_protocol::messages::{ErrorMessage, Outbound};
@@ -42,6 +42,8 @@ pub struct Services {
     /// Every voucher that the owner would answer to.
     pub vouchers: Vec<VerifiedVoucher>,
     pub reuse: bool,
+    /// Whether the owner offers suites that encrypt and then authenticate, and in which form.
+    pub encrypt_then_mac: Option<EtmForm>,
     /// Whether a new credential keeps the GUID; its rendezvous is another port then, lest it be no new one.
     pub keeps_guid: bool,
     /// The size of messages that the owner announces.
@@ -87,6 +89,7 @@ impl Services {
             rv_info: RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "rv.example", 8041)]),
             vouchers: Vec::new(),
             reuse: false,
+            encrypt_then_mac: None,
             keeps_guid: false,
             size: None,
             script: VecDeque::new(),
@@ -154,6 +157,7 @@ impl Services {
                 let settings = OwnerSettings {
                     reuse: self.reuse,
                     max_service_info_size: self.size,
+                    encrypt_then_mac: self.encrypt_then_mac,
                     ..OwnerSettings::default()
                 };
                 let voucher = self.find(hello.guid)?.clone();

@@ -1,7 +1,7 @@
 //! COSE_Sign1 (tag 18) by a P-256 or P-384 key: entries, to1d, 61, 32, 64, 65 and KeyAuth.
 
 use ciborium::Value;
-use coset::iana::Algorithm;
+use coset::iana::{Algorithm, EnumI64};
 use coset::{
     CoseSign1, CoseSign1Builder, HeaderBuilder, Label, RegisteredLabelWithPrivate, TaggedCborSerializable,
 };
@@ -83,6 +83,15 @@ impl Sign1 {
     /// The payload, not yet verified: only for finding the key to verify with.
     pub fn unverified_payload(&self) -> &[u8] {
         self.object.payload.as_deref().unwrap_or_default()
+    }
+
+    /// The algorithm that it names, not yet verified: only for guessing at the key of whoever signed.
+    pub fn unverified_algorithm(&self) -> Option<i64> {
+        match self.object.protected.header.alg.as_ref()? {
+            RegisteredLabelWithPrivate::Assigned(algorithm) => Some(algorithm.to_i64()),
+            RegisteredLabelWithPrivate::PrivateUse(number) => Some(*number),
+            RegisteredLabelWithPrivate::Text(_) => None,
+        }
     }
 
     /// The encoded item under a label of the unprotected header, which no signature covers.

@@ -1,5 +1,7 @@
 //! The key exchange suites, of which a device names one in 60 (FDO 1.1, key exchange).
 
+use std::str::FromStr;
+
 use crate::cbor::{Decode, Encode, Reader, Writer};
 use crate::crypto::KeyType;
 use crate::error::Error;
@@ -58,6 +60,30 @@ impl KexSuite {
     }
 }
 
+impl KexSuite {
+    /// The suite that goes with an owner whose signatures have this COSE algorithm: RSA with SHA-256 is of 2048 bits,
+    /// with SHA-384 of 3072.
+    pub fn for_signature(algorithm: i64) -> Option<Self> {
+        match algorithm {
+            -7 => Some(Self::Ecdh256),
+            -35 => Some(Self::Ecdh384),
+            -257 | -37 => Some(Self::Dhkexid14),
+            -258 | -38 => Some(Self::Dhkexid15),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for KexSuite {
+    type Err = Error;
+
+    /// Reads a name in any case, as people write it; on the wire only the exact one counts.
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let known = Self::ALL.into_iter().find(|suite| suite.name().eq_ignore_ascii_case(name));
+        known.ok_or(Error::Unsupported("unknown key exchange"))
+    }
+}
+
 impl Encode for KexSuite {
     fn encode_into(&self, writer: &mut Writer) {
         writer.text(self.name());
@@ -79,6 +105,7 @@ mod tests {
     fn names_lead_back() {
         for suite in KexSuite::ALL {
             assert_eq!(KexSuite::from_name(suite.name()).unwrap(), suite);
+            assert_eq!(suite.name().to_lowercase().parse::<KexSuite>().unwrap(), suite);
         }
     }
 
@@ -91,6 +118,15 @@ mod tests {
         for name in ["", "ecdh256", "ECDH521"] {
             assert_eq!(KexSuite::from_name(name), Err(Error::Unsupported("unknown key exchange")));
         }
+    }
+
+    #[test]
+    fn a_signature_shows_its_key_exchange() {
+        for key_type in KeyType::ALL {
+            let shown = KexSuite::for_signature(key_type.cose_algorithm());
+            assert_eq!(shown, Some(KexSuite::for_key(key_type)));
+        }
+        assert_eq!(KexSuite::for_signature(-8), None);
     }
 
     #[test]

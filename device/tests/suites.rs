@@ -1,0 +1,52 @@
+//! The suites that a device asks for: those that it was told, else those that go with its owner's key.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use fdo_device::Onboarded;
+use fdo_protocol::crypto::{CipherSuite, EtmForm, KexSuite, KeyType, SigningKey};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use world::World;
+
+#[tokio::test]
+async fn a_device_onboards_with_every_cipher_and_in_every_form() {
+    for suite in CipherSuite::ALL {
+        let forms = if suite.is_encrypt_then_mac() { EtmForm::ALL.map(Some).to_vec() } else { vec![None] };
+        for form in forms {
+            let mut world = World::born().await;
+            world.settings.cipher_suite = Some(suite);
+            world.services().encrypt_then_mac = form;
+            let outcome = world.power_on().await;
+            assert!(matches!(outcome, Ok(Onboarded::Now { .. })), "{suite} {form:?}: {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cipher_that_the_owner_does_not_offer_leaves_the_device_as_it_was() {
+    let mut world = World::born().await;
+    world.settings.cipher_suite = Some(CipherSuite::CoseAes128Ctr);
+    let before = world.credential();
+    world.power_on().await.unwrap_err();
+    assert_eq!(world.credential(), before);
+    // With another, the same device gets in.
+    world.settings.cipher_suite = Some(CipherSuite::AesCcm64_128_128);
+    world.power_on().await.unwrap();
+}
+
+/// The redirect is signed by the owner, so that it shows which key exchange will do.
+#[tokio::test]
+async fn the_key_exchange_follows_the_owners_key() {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    for (device, owner) in [(KeyType::P256, KeyType::P384), (KeyType::P384, KeyType::P256)] {
+        let mut world = World::new(device);
+        world.services().manufacturer = SigningKey::generate(owner, &mut rng).unwrap();
+        world.services().owner = SigningKey::generate(owner, &mut rng).unwrap();
+        world.agent().init(&world.birth()).await.unwrap();
+        world.settings.kex_suite = Some(KexSuite::for_key(device));
+        world.power_on().await.unwrap_err();
+        world.settings.kex_suite = None;
+        world.power_on().await.unwrap();
+    }
+}
