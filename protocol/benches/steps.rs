@@ -10,13 +10,16 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fdo_protocol::cbor::{decode, encode};
-use fdo_protocol::crypto::{KexSuite, KeyExchangeReply, KeyType, OwnerKeyExchange};
+use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyExchangeReply, KeyType, OwnerKeyExchange, SharedSecret};
 use fdo_protocol::rendezvous_info::{RvTo2AddrEntry, Scheme};
 use fdo_protocol::to2::device::AfterEntry;
 use fdo_protocol::to2::owner::{ExpectEntryOrProof, OwnerSettings};
 use fdo_protocol::voucher::{VerifiedVoucher, VerifyPolicy, Voucher};
 use fdo_protocol::{Guid, RvTo2Addr, to0, to1, to2};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use support::World;
+use zeroize::Zeroizing;
 
 fn floor(c: &mut Criterion) {
     let mut group = c.benchmark_group("public-key operations");
@@ -37,6 +40,36 @@ fn floor(c: &mut Criterion) {
                 let pair = OwnerKeyExchange::generate(suite, &mut world.rng).unwrap();
                 black_box(pair.finish(&x_b).unwrap());
             });
+        });
+    }
+    group.finish();
+}
+
+fn finite_field(c: &mut Criterion) {
+    let mut group = c.benchmark_group("key exchange");
+    let rng = &mut ChaCha20Rng::seed_from_u64(1);
+    for suite in [KexSuite::Dhkexid14, KexSuite::Dhkexid15] {
+        let pair = OwnerKeyExchange::generate(suite, rng).unwrap();
+        let (x_b, _) = KeyExchangeReply::answer(suite, pair.public(), rng).unwrap();
+        group.bench_function(BenchmarkId::new("owner", suite.name()), |b| {
+            b.iter(|| {
+                let pair = OwnerKeyExchange::generate(suite, rng).unwrap();
+                black_box(pair.finish(&x_b).unwrap());
+            });
+        });
+    }
+    group.finish();
+}
+
+fn tunnel(c: &mut Criterion) {
+    let mut group = c.benchmark_group("tunnel, 1300 bytes");
+    let rng = &mut ChaCha20Rng::seed_from_u64(2);
+    let secret = SharedSecret::new(Zeroizing::new(vec![7; 64]), Zeroizing::default());
+    for suite in CipherSuite::ALL {
+        let tunnel = secret.derive(suite);
+        let message = tunnel.seal(&[7; 1300], rng).unwrap();
+        group.bench_function(BenchmarkId::new("open and seal", suite), |b| {
+            b.iter(|| tunnel.seal(&tunnel.open(&message).unwrap(), rng).unwrap());
         });
     }
     group.finish();
@@ -129,6 +162,6 @@ fn owner(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50).measurement_time(std::time::Duration::from_secs(2)).warm_up_time(std::time::Duration::from_millis(500));
-    targets = floor, voucher, rendezvous, owner
+    targets = floor, finite_field, tunnel, voucher, rendezvous, owner
 }
 criterion_main!(benches);
