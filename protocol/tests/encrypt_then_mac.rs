@@ -182,6 +182,29 @@ fn the_first_message_shows_its_form() {
     }
 }
 
+/// In counter mode the specification's last four bytes count blocks. All other IVs are random to the last byte.
+#[test]
+fn every_message_has_an_iv_of_its_own() {
+    let rng = &mut ChaCha20Rng::seed_from_u64(4);
+    for suite in suites() {
+        for form in EtmForm::ALL {
+            let tunnel = tunnel(suite, form);
+            let mut ivs: Vec<Vec<u8>> = Vec::new();
+            for _ in 0..4 {
+                let sealed = tunnel.seal(b"\x80", rng).unwrap();
+                let start = 2 + sealed.windows(2).position(|pair| pair == [5, 0x50]).unwrap();
+                ivs.push(sealed[start..start + 16].to_vec());
+            }
+            let counts =
+                form != EtmForm::Go && matches!(suite, CipherSuite::CoseAes128Ctr | CipherSuite::CoseAes256Ctr);
+            for iv in &ivs {
+                assert_eq!(iv[12..] == [0; 4], counts, "{suite} {form}");
+                assert_eq!(ivs.iter().filter(|other| other[..12] == iv[..12]).count(), 1);
+            }
+        }
+    }
+}
+
 /// A device and an owner, with 65 on its way.
 fn at_65(world: &mut World, form: EtmForm) -> (ExpectSetupDevice, Outbound, ExpectReady) {
     let settings = OwnerSettings { encrypt_then_mac: Some(form), ..OwnerSettings::default() };
