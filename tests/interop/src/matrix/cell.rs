@@ -121,10 +121,14 @@ pub fn cells() -> Vec<Cell> {
         ("device go-fdo, voucher go-fdo, rendezvous go-fdo, owner ours", [By::Go, By::Go, By::Go, By::Us]),
         ("device go-fdo, voucher ours, rendezvous go-fdo, owner ours", [By::Go, By::Us, By::Go, By::Us]),
         ("device go-fdo, voucher go-fdo, rendezvous ours, owner go-fdo", [By::Go, By::Go, By::Us, By::Go]),
+        ("device go-fdo, voucher ours, rendezvous go-fdo, owner go-fdo", [By::Go, By::Us, By::Go, By::Go]),
+        ("device go-fdo, voucher ours, rendezvous ours, owner go-fdo", [By::Go, By::Us, By::Us, By::Go]),
         ("device ours, voucher go-fdo, rendezvous ours, owner ours", [By::Us, By::Go, By::Us, By::Us]),
         ("device ours, voucher go-fdo, rendezvous go-fdo, owner ours", [By::Us, By::Go, By::Go, By::Us]),
         ("device ours, voucher ours, rendezvous go-fdo, owner ours", [By::Us, By::Us, By::Go, By::Us]),
         ("device ours, voucher go-fdo, rendezvous ours, owner go-fdo", [By::Us, By::Go, By::Us, By::Go]),
+        ("device ours, voucher ours, rendezvous go-fdo, owner go-fdo", [By::Us, By::Us, By::Go, By::Go]),
+        ("device ours, voucher ours, rendezvous ours, owner go-fdo", [By::Us, By::Us, By::Us, By::Go]),
     ] {
         for key in Key::ALL {
             let place = [CROSSINGS.to_owned(), row.to_owned(), key.name().to_owned()];

@@ -167,6 +167,18 @@ impl Ours {
         Ok(())
     }
 
+    /// Sells a device on to the owner of a key; the extended voucher, PEM.
+    pub async fn resell(&self, guid: &str, key: &str) -> anyhow::Result<String> {
+        let sale = json!({ "to": key, "even_if_never_onboarded": true });
+        let _: Value = self.owner.post(&format!("/api/v1/vouchers/{guid}/resell"), &sale).await?;
+        let step = async |name: &str| -> anyhow::Result<Value> {
+            Ok(self.owner.post(&format!("/api/v1/resales/{guid}/{name}"), &json!({})).await?)
+        };
+        let handed_over = step("hand-over").await?;
+        step("confirm").await?;
+        handed_over["voucher"].as_str().map(str::to_owned).context("a sale without a voucher")
+    }
+
     /// Waits until TO0 is done.
     pub async fn registered(&self, guid: &str) -> anyhow::Result<()> {
         let path = format!("/api/v1/registrations?guid={guid}");

@@ -53,7 +53,14 @@ impl World {
     async fn sell(&self, cell: &Cell, maker: usize, serial: &str, guid: &str) -> anyhow::Result<()> {
         match (cell.maker, cell.owner) {
             (By::Us, By::Us) => self.ours.claim(maker, serial).await,
-            (By::Us, By::Go) => bail!("our manufacturer has no way to sell to a key alone"),
+            // Our makers sell to buyers who prove a key; our owner is one, and sells it on.
+            (By::Us, By::Go) => {
+                self.ours.claim(maker, serial).await?;
+                // Or else its TO0 might come after the next owner's.
+                self.ours.registered(guid).await?;
+                let voucher = self.ours.resell(guid, self.theirs.owner_key(cell.key)?).await?;
+                self.theirs.import(voucher).await
+            }
             (By::Go, owner) => {
                 let key = match owner {
                     By::Us => self.ours.owner_key(cell.key)?,
