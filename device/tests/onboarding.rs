@@ -11,7 +11,7 @@ use fdo_device::{Attempts, BirthError, OnboardError, Onboarded, Policy};
 use fdo_protocol::cbor::{self, ByteString, Writer};
 use fdo_protocol::crypto::{KeyType, SigningKey};
 use fdo_protocol::rendezvous_info::{Directive, RvProtocol};
-use fdo_protocol::service_info::ServiceInfoKv;
+use fdo_protocol::service_info::{ServiceInfoKv, negotiated_size};
 use fdo_protocol::{ErrorCode, RendezvousInfo};
 use sha2::Digest as _;
 use world::{Fate, ONCE, SERIAL, World};
@@ -268,7 +268,7 @@ async fn small_messages_and_files_work() {
 #[tokio::test]
 async fn an_owner_that_takes_small_messages_hears_everything() {
     let directory = tempfile::tempdir().unwrap();
-    for size in [256, 600] {
+    for size in [0, 256, 600, 65_535] {
         let mut world = World::born().await;
         let files_dir = Some(directory.path().to_path_buf());
         let config = Config { commands: true, files_dir, ..Config::default() };
@@ -285,7 +285,8 @@ async fn an_owner_that_takes_small_messages_hears_everything() {
         now(world.power_on().await);
         assert_ldevid(&world);
         let services = world.services();
-        assert!(services.longest <= usize::from(size), "{} of {size}", services.longest);
+        let most = negotiated_size(Some(size));
+        assert!(services.longest <= most, "{} of {most}", services.longest);
         let pieces = services.said.iter().filter(|kv| kv.message() == "stdout");
         let told: usize = pieces.map(|kv| cbor::decode::<ByteString>(&kv.value).unwrap().len()).sum();
         assert_eq!(told, 3893);

@@ -35,6 +35,10 @@ pub struct Manner {
     pub cipher_suite: Option<CipherSuite>,
     /// How its commands end.
     pub exit_code: i64,
+    /// The longest 68 that it sends.
+    pub outbox: usize,
+    /// What it says behind its introduction.
+    pub also_says: Vec<ServiceInfoKv>,
 }
 
 impl Manner {
@@ -47,6 +51,8 @@ impl Manner {
             allow_reuse: false,
             cipher_suite: None,
             exit_code: 0,
+            outbox: 16 * 1024,
+            also_says: Vec::new(),
         }
     }
 }
@@ -115,7 +121,7 @@ impl<'a> Talk<'a> {
         };
         let secrets = born.secrets();
         let (hello, waiting) = device::begin(born.credential.clone(), None, &secrets, settings, &mut rng);
-        let mut outbox = Outbox::new(negotiated_size(Some(16 * 1024)));
+        let mut outbox = Outbox::new(manner.outbox);
         let text = |text: &str| Some(text.to_owned());
         let devmod = Devmod {
             active: true,
@@ -129,6 +135,9 @@ impl<'a> Talk<'a> {
             ..Devmod::default()
         };
         devmod.send(&mut outbox).unwrap();
+        for kv in &manner.also_says {
+            outbox.push_split(kv.clone());
+        }
         let mut talk = Self {
             world,
             born: born.clone(),

@@ -19,6 +19,7 @@ async fn a_device_gets_its_networks_and_its_certificate_whatever_its_key_and_siz
         for (key_type, size) in [
             (KeyType::P256, Some(1300)),
             (KeyType::P256, None),
+            (KeyType::P256, Some(0)),
             (KeyType::P384, Some(16 * 1024)),
             (KeyType::P256, Some(65_535)),
             (KeyType::P384, Some(256)),

@@ -8,6 +8,7 @@ mod ciphers;
 mod conformance;
 mod device;
 mod ends;
+mod field;
 mod happy;
 mod plans;
 mod sequence;
