@@ -47,8 +47,7 @@ impl Key {
 }
 
 /// All ciphers that go-fdo has; it has no AES-CCM.
-const CIPHERS: [&str; 7] =
-    ["A128GCM", "A192GCM", "A256GCM", "COSEAES128CBC", "COSEAES128CTR", "COSEAES256CBC", "COSEAES256CTR"];
+const CIPHERS: [&str; 2] = ["A128GCM", "A256GCM"];
 
 /// What the owner does with the device in TO2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
