@@ -1,11 +1,13 @@
 //! FDO's HTTP binding for clients (FDO 1.1, HTTP transport): where a message goes, which headers travel with it, and
-//! what counts as an answer. The owner's TO0 and the device agent carry their messages with it.
+//! what counts as an answer; and which addresses may be called at all. The owner's TO0 and the device agent carry their
+//! messages with it.
 
 mod base_url;
 mod client;
 mod conversation;
 mod error;
 mod headers;
+pub mod outbound;
 mod tls;
 
 pub use base_url::BaseUrl;
