@@ -7,7 +7,7 @@ use fdo_protocol::crypto::VerifyingKey;
 use crate::asn1::{self, Signed};
 use crate::name::{NameBuilder, ReceivedName};
 use crate::public_key::parse_key;
-use crate::{CertificateSigner, DeviceSerial, Error, pem, signature};
+use crate::{Certificate, CertificateSigner, DeviceSerial, Error, pem, signature};
 
 /// Longest certification request that is read, in bytes of DER.
 pub const MAX_CSR: usize = 16 * 1024;
@@ -112,10 +112,19 @@ pub fn build_csr(
     common_name: Option<&str>,
     serial: &DeviceSerial,
 ) -> Result<Vec<u8>, Error> {
+    build(signer, NameBuilder::default().common_name(common_name)?.serial_number(serial)?.build()?)
+}
+
+/// Makes a request in DER for the key of `signer` with exactly the subject of the certificate that it is to follow.
+pub fn build_renewal(signer: &dyn CertificateSigner, of: &Certificate) -> Result<Vec<u8>, Error> {
+    build(signer, of.subject_der().clone())
+}
+
+fn build(signer: &dyn CertificateSigner, subject: Any) -> Result<Vec<u8>, Error> {
     let invalid = Error::encoding(WHAT);
     let info = RequestInfo {
         version: Any::encode_from(&0_u8).map_err(&invalid)?,
-        subject: NameBuilder::default().common_name(common_name)?.serial_number(serial)?.build()?,
+        subject,
         public_key: asn1::decode("public key", signer.public_key().spki_der(), MAX_CSR)?,
         attributes: Some(
             Any::new(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, []).map_err(&invalid)?,
