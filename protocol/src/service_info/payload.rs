@@ -1,6 +1,8 @@
 //! `fdo.payload`: something of a MIME type that the device shall use while its system runs: a script, a configuration.
 //! A draft, built on generic chunking.
 
+mod signed;
+
 use zeroize::Zeroizing;
 
 use crate::cbor::{Decode, Encode, Kind, RawItem, Reader, Writer, decode};
@@ -9,6 +11,8 @@ use crate::service_info::chunking::{Ack, Begin, End, MAX_MESSAGE, Outcome, Part,
 use crate::service_info::{
     ModuleMessage, ServiceInfoKv, bounded_text, decode_active, kv_of_bytes, shortened_text,
 };
+
+pub use signed::OwnerSignature;
 
 /// The module's name.
 pub const MODULE: &str = "fdo.payload";

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::DeviceSettings;
 use crate::cbor::{self, Decode, Wrapped};
 use crate::credential::{DeviceCredential, DeviceSecrets};
-use crate::crypto::{SharedSecret, Tunnel};
+use crate::crypto::{SharedSecret, Tunnel, VerifyingKey};
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::hash::{Hash, HmacType};
@@ -89,6 +89,7 @@ impl ExpectSetupDevice {
             settings: self.settings,
             ov_header: self.ov_header,
             hmac_type: self.hmac_type,
+            owner_public_key: self.owner_public_key,
             payload,
             reuse,
         })
@@ -102,6 +103,7 @@ pub struct SetUp {
     settings: DeviceSettings,
     ov_header: Wrapped<OvHeader>,
     hmac_type: HmacType,
+    owner_public_key: PublicKey,
     payload: SetupDevicePayload,
     reuse: bool,
 }
@@ -110,6 +112,14 @@ impl SetUp {
     /// Whether the device keeps its credential.
     pub fn is_reuse(&self) -> bool {
         self.reuse
+    }
+
+    /// The key of the owner that this TO2 is with.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it cannot verify anything, which the proof before this excludes.
+    pub fn owner_key(&self) -> Result<VerifyingKey, Error> {
+        self.owner_public_key.verifying_key()
     }
 
     /// Length in bytes that the next HMAC secret should have.
@@ -216,14 +226,14 @@ pub struct ExpectDone2 {
 }
 
 impl ExpectDone2 {
-    /// Ends (`71 ->`): the new credential is the only one from here.
+    /// Ends (`71 ->`): the new credential is the only one from here. Gives the nonce that ended it.
     ///
     /// # Errors
     /// [`Error::Malformed`] when it does not decrypt or decode, [`Error::Rejected`] for a wrong nonce.
-    pub fn done2(mut self, body: &[u8]) -> Result<(), Error> {
+    pub fn done2(mut self, body: &[u8]) -> Result<NonceTo2SetupDv, Error> {
         let Done2 { nonce } = self.session.open(body)?;
         if nonce == self.session.nonce_setup_dv {
-            Ok(())
+            Ok(nonce)
         } else {
             Err(Error::Rejected("the nonce is not the one that was sent"))
         }
