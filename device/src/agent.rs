@@ -39,6 +39,10 @@ pub struct AgentSettings {
     pub manufacturer_trust: ServerTrust,
     /// The modules that it offers.
     pub modules: ModuleSettings,
+    /// Where its manufacturer usage description is, for `devmod`.
+    pub mud_url: Option<String>,
+    /// The event logger of an interoperability event.
+    pub conformance_logger: Option<String>,
 }
 
 /// Is told of each step, for people who wait.

@@ -2,9 +2,11 @@
 //! over all. An unknown key is an error that names it.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 use std::time::Duration;
 
-use fdo_http::ServerTrust;
+use fdo_http::outbound::Guard;
+use fdo_http::{BaseUrl, ServerTrust};
 use fdo_pki::pem::decode_certificates;
 use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType};
 use figment::Figment;
@@ -12,7 +14,9 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentSettings;
-use crate::modules::{CommandSettings, ModuleSettings, WifiFormat, WifiSettings};
+use crate::modules::{
+    CsrSettings, Limits, ModuleSettings, PayloadSettings, WgetSettings, WifiFormat, WifiSettings,
+};
 
 /// What the environment variables begin with.
 pub const ENV_PREFIX: &str = "FDO_DEVICE_";
@@ -49,6 +53,10 @@ pub struct Config {
     pub time_limit: u64,
     /// Whether `fdo.csr` is offered.
     pub enrolment: bool,
+    /// Whether the owner is asked what a request for a certificate should contain.
+    pub enrolment_attributes: bool,
+    /// Whether the owner makes the key of the certificate.
+    pub enrolment_server_key: bool,
     /// Who reads Wi-Fi networks: `networkmanager`, `wpa_supplicant` or `none`.
     pub wifi_format: WifiFormat,
     /// Where Wi-Fi networks are written; `wifi` in the state directory if none.
@@ -63,8 +71,34 @@ pub struct Config {
     pub downloads: bool,
     /// Where downloads go, and where commands run; `files` in the state directory if none.
     pub files_dir: Option<PathBuf>,
-    /// The most bytes of one download.
+    /// The most bytes of one download, sent or fetched.
     pub download_limit: u64,
+    /// Whether `fdo.upload` is offered, for the files of that directory.
+    pub uploads: bool,
+    /// Whether `fdo.wget` is offered.
+    pub wget: bool,
+    /// How long fetching one file may take, in seconds.
+    pub wget_seconds: u64,
+    /// A file with the only CA certificate that `https` servers may chain to; those of the system if none.
+    pub wget_ca: Option<PathBuf>,
+    /// Whether a file may come over `http` although the owner gives no hash.
+    pub wget_unverified: bool,
+    /// Which addresses that are not public may be called: `loopback`, `private`, or networks.
+    pub outbound_allow: Vec<String>,
+    /// The MIME types that `fdo.payload` takes; it is not offered if there is none.
+    pub payload_types: Vec<String>,
+    /// The program that applies payloads, with its first arguments; they are files if there is none.
+    pub payload_program: Vec<String>,
+    /// The most bytes of one payload.
+    pub payload_limit: u64,
+    /// How long applying a payload may take, in seconds.
+    pub payload_seconds: u64,
+    /// Whether the program's output is sent to the owner.
+    pub payload_log: bool,
+    /// The event logger of an interoperability event; `fido_alliance` is not offered if there is none.
+    pub conformance_logger: Option<String>,
+    /// Where the manufacturer usage description of this device is, for `devmod`.
+    pub mud_url: Option<String>,
     /// Whether `fdo.command` is offered.
     pub commands: bool,
     /// How long a command may run, in seconds.
@@ -88,6 +122,8 @@ impl Default for Config {
             credential_reuse: false,
             time_limit: 3600,
             enrolment: true,
+            enrolment_attributes: false,
+            enrolment_server_key: false,
             wifi_format: WifiFormat::default(),
             wifi_dir: None,
             wifi_interface: None,
@@ -96,6 +132,19 @@ impl Default for Config {
             downloads: true,
             files_dir: None,
             download_limit: 256 << 20,
+            uploads: true,
+            wget: true,
+            wget_seconds: 600,
+            wget_ca: None,
+            wget_unverified: false,
+            outbound_allow: Vec::new(),
+            payload_types: Vec::new(),
+            payload_program: Vec::new(),
+            payload_limit: 16 << 20,
+            payload_seconds: 300,
+            payload_log: false,
+            conformance_logger: None,
+            mud_url: None,
             commands: false,
             command_seconds: 300,
             command_output: 64 * 1024,
@@ -159,6 +208,12 @@ impl Config {
         let plain = |text: &Option<String>| {
             text.as_deref().is_none_or(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)))
         };
+        if let Some(logger) = &self.conformance_logger
+            && BaseUrl::from_str(logger).is_err()
+        {
+            return value("conformance_logger", "must be the http or https URL of an event logger");
+        }
+        self.guard()?;
         if !plain(&self.wifi_interface) || !plain(&self.wifi_country) || !plain(&self.wifi_server_domain) {
             return value("wifi_*", "may hold letters, digits, dots and hyphens only");
         }
@@ -211,11 +266,6 @@ impl Config {
         let (kex_suite, cipher_suite) = self.suites()?;
         let manufacturer_trust = self.manufacturer_trust()?;
         let files = self.files_dir.clone().or_else(|| state.map(|state| state.join("files")));
-        let command = files.clone().filter(|_| self.commands).map(|directory| CommandSettings {
-            directory,
-            time_limit: Duration::from_secs(self.command_seconds),
-            output_limit: self.command_output,
-        });
         Ok(AgentSettings {
             kex_suite,
             cipher_suite,
@@ -224,18 +274,66 @@ impl Config {
             allow_reuse: self.credential_reuse,
             time_limit: Duration::from_secs(self.time_limit),
             manufacturer_trust,
-            modules: ModuleSettings {
-                wifi: WifiSettings {
-                    format: self.wifi_format,
-                    interface: self.wifi_interface.clone(),
-                    country: self.wifi_country.clone(),
-                    server_domain: self.wifi_server_domain.clone(),
-                },
-                enrolment: self.enrolment,
-                download: files.filter(|_| self.downloads).map(|files| (files, self.download_limit)),
-                command,
-            },
+            modules: self.module_settings(files)?,
+            mud_url: self.mud_url.clone(),
+            conformance_logger: self.conformance_logger.clone(),
         })
+    }
+
+    fn module_settings(&self, files: Option<PathBuf>) -> Result<ModuleSettings, ConfigError> {
+        let limits = |directory, seconds| Limits {
+            directory,
+            time_limit: Duration::from_secs(seconds),
+            output_limit: self.command_output,
+        };
+        let csr = CsrSettings { attributes: self.enrolment_attributes, server_key: self.enrolment_server_key };
+        let wget = match files.clone().filter(|_| self.wget) {
+            None => None,
+            Some(directory) => Some(WgetSettings {
+                directory,
+                limit: self.download_limit,
+                time_limit: Duration::from_secs(self.wget_seconds),
+                guard: self.guard()?,
+                authority: self.wget_authority()?,
+                unverified: self.wget_unverified,
+            }),
+        };
+        let payload = |directory| PayloadSettings {
+            types: self.payload_types.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            limit: self.payload_limit,
+            program: self.payload_program.clone(),
+            limits: limits(directory, self.payload_seconds),
+            log: self.payload_log,
+        };
+        Ok(ModuleSettings {
+            wifi: WifiSettings {
+                format: self.wifi_format,
+                interface: self.wifi_interface.clone(),
+                country: self.wifi_country.clone(),
+                server_domain: self.wifi_server_domain.clone(),
+            },
+            enrolment: self.enrolment.then_some(csr),
+            download: files.clone().filter(|_| self.downloads).map(|files| (files, self.download_limit)),
+            upload: files.clone().filter(|_| self.uploads),
+            wget,
+            payload: files.clone().filter(|_| !self.payload_types.is_empty()).map(payload),
+            command: files.filter(|_| self.commands).map(|files| limits(files, self.command_seconds)),
+            conformance: self.conformance_logger.is_some(),
+        })
+    }
+
+    fn guard(&self) -> Result<Guard, ConfigError> {
+        let reason = "may hold \"loopback\", \"private\" and networks like 10.0.0.0/8";
+        Guard::new(&self.outbound_allow).map_err(|_| ConfigError::Value { key: "outbound_allow", reason })
+    }
+
+    fn wget_authority(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let Some(path) = &self.wget_ca else { return Ok(None) };
+        let pem = std::fs::read_to_string(path).ok();
+        let certificates = pem.and_then(|pem| fdo_pki::pem::decode_certificates(&pem).ok());
+        let authority = certificates.and_then(|certificates| certificates.into_iter().next());
+        let reason = "must be a file with a CA certificate in PEM";
+        authority.map(Some).ok_or(ConfigError::Value { key: "wget_ca", reason })
     }
 }
 

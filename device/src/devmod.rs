@@ -2,6 +2,8 @@
 
 use fdo_protocol::service_info::devmod::Devmod;
 
+use crate::agent::AgentSettings;
+
 /// What a device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
@@ -11,13 +13,28 @@ pub struct Machine {
     pub model: String,
     /// The serial number.
     pub serial: String,
+    /// The directory for files, if it takes any.
+    pub directory: Option<String>,
+    /// Whether it runs programs.
+    pub runs_programs: bool,
+    /// Where its manufacturer usage description is.
+    pub mud_url: Option<String>,
 }
 
 impl Machine {
     /// This machine, under the model and serial number of DI.
-    pub fn here(model: &str, serial: &str) -> Self {
+    pub fn here(model: &str, serial: &str, settings: &AgentSettings) -> Self {
         let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-        Self { version: pretty_name(&release), model: model.to_owned(), serial: serial.to_owned() }
+        let modules = &settings.modules;
+        let directory = modules.download.as_ref().map(|(directory, _)| directory).or(modules.upload.as_ref());
+        Self {
+            version: pretty_name(&release),
+            model: model.to_owned(),
+            serial: serial.to_owned(),
+            directory: directory.map(|directory| directory.display().to_string()),
+            runs_programs: modules.command.is_some(),
+            mud_url: settings.mud_url.clone(),
+        }
     }
 
     /// What it says, with the modules that it offers.
@@ -34,10 +51,12 @@ impl Machine {
             separator: text(";"),
             newline: text("\n"),
             temporary: text("/tmp"),
+            directory: self.directory.clone(),
+            program_environment: self.runs_programs.then(|| "bin".to_owned()),
             binary: text(std::env::consts::ARCH),
+            mud_url: self.mud_url.clone(),
             module_count: Some(modules.len() as u64),
             modules: modules.iter().map(|&module| module.to_owned()).collect(),
-            ..Devmod::default()
         }
     }
 }
@@ -52,13 +71,25 @@ fn pretty_name(release: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn nothing_that_is_required_is_missing() {
-        let devmod = Machine::here("m", "s").devmod(&["fdo.wifi"]);
+        let config =
+            Config { commands: true, mud_url: Some("https://maker.example/mud".into()), ..Config::default() };
+        let settings = config.agent_settings(Some(Path::new("/state"))).unwrap();
+        let devmod = Machine::here("m", "s", &settings).devmod(&["fdo.wifi"]);
         assert!(devmod.missing().is_empty(), "{:?}", devmod.missing());
         assert!(devmod.supports("fdo.wifi"));
+        assert_eq!(devmod.directory.as_deref(), Some("/state/files"));
+        assert_eq!(devmod.program_environment.as_deref(), Some("bin"));
+        assert_eq!(devmod.mud_url.as_deref(), Some("https://maker.example/mud"));
+        let settings = Config::default().agent_settings(None).unwrap();
+        let devmod = Machine::here("m", "s", &settings).devmod(&[]);
+        assert_eq!((devmod.directory, devmod.program_environment), (None, None));
     }
 
     #[test]

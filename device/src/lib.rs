@@ -7,6 +7,7 @@ mod birth;
 mod clock;
 pub mod config;
 mod devmod;
+mod event_logger;
 pub mod modules;
 mod onboarding;
 mod random;

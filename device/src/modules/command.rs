@@ -1,42 +1,38 @@
-//! `fdo.command` on the device, only where its configuration enables it: one program with its arguments, no shell, in
-//! the directory for downloads, with a limit on time and output.
+//! `fdo.command` on the device, only where its configuration enables it: one program with its arguments, which the
+//! owner waits for.
 
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use fdo_protocol::Error;
 use fdo_protocol::service_info::command::{MODULE, ToDevice, ToOwner};
 use fdo_protocol::service_info::{ModuleMessage as _, max_value_length};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command as Process};
+use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::Answers;
+use super::background::Background;
+use super::program::{self, Ended, Limits};
 
 /// Output goes back in pieces of at most this many bytes, which fit the usual message.
 const PIECE: usize = 1014;
 /// What a byte string of such a piece takes beyond it.
 const PIECE_HEAD: usize = 3;
-/// Programs get this and nothing of the agent's environment.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// What the configuration allows.
-#[derive(Debug, Clone)]
-pub struct CommandSettings {
-    /// The directory that programs start in.
-    pub directory: PathBuf,
-    /// How long one may run.
-    pub time_limit: Duration,
-    /// How much of each output stream is sent back, in bytes; the rest is dropped.
-    pub output_limit: usize,
-}
+/// Signals that wait for the program; more are dropped.
+const MAX_SIGNALS: usize = 8;
 
 /// The module's state.
 pub struct Command {
-    settings: CommandSettings,
+    limits: Limits,
     /// The most bytes of a piece of output.
     piece: usize,
+    asked: Asked,
+    running: Option<Running>,
+    work: Background<Result<Ended, String>>,
+}
+
+/// What the owner said of the program to come.
+#[derive(Default)]
+struct Asked {
     program: Option<String>,
     arguments: Vec<String>,
     may_fail: bool,
@@ -44,11 +40,10 @@ pub struct Command {
     return_stderr: bool,
 }
 
-/// How a program ended.
-struct Ended {
-    code: i64,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+struct Running {
+    program: String,
+    asked: Asked,
+    signals: mpsc::Sender<i64>,
 }
 
 impl Command {
@@ -56,28 +51,27 @@ impl Command {
     pub const NAME: &'static str = MODULE;
 
     /// The module with these limits, for an owner that takes messages of `size` bytes.
-    pub fn for_owner(settings: CommandSettings, size: usize) -> Self {
+    pub fn for_owner(limits: Limits, size: usize) -> Self {
         let room = max_value_length(&ToOwner::Stdout(Zeroizing::default()).to_kv().key, size);
-        Self::new(settings, PIECE.min(room.saturating_sub(PIECE_HEAD)).max(1))
-    }
-
-    fn new(settings: CommandSettings, piece: usize) -> Self {
         Self {
-            settings,
-            piece,
-            program: None,
-            arguments: Vec::new(),
-            may_fail: false,
-            return_stdout: false,
-            return_stderr: false,
+            limits,
+            piece: PIECE.min(room.saturating_sub(PIECE_HEAD)).max(1),
+            asked: Asked::default(),
+            running: None,
+            work: Background::idle(),
         }
     }
 
-    /// Takes a message; `execute` runs the program to its end.
+    /// Whether a program is running.
+    pub fn is_busy(&self) -> bool {
+        self.work.is_busy()
+    }
+
+    /// Takes a message; `execute` starts the program.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a value of a wrong type, [`Error::Rejected`] for a program that failed and must not.
-    pub async fn receive(&mut self, message: &str, item: &[u8], answers: &mut Answers) -> Result<(), Error> {
+    /// [`Error::Malformed`] for a value of a wrong type, [`Error::Rejected`] for a second program beside the first.
+    pub fn receive(&mut self, message: &str, item: &[u8], answers: &mut Answers) -> Result<(), Error> {
         let Some(message) = ToDevice::decode(message, item)? else {
             answers.ignored(message);
             return Ok(());
@@ -85,106 +79,61 @@ impl Command {
         match message {
             ToDevice::Active(true) => answers.tell(&ToOwner::Active(true)),
             ToDevice::Active(false) => {}
-            ToDevice::Command(program) => {
-                *self = Self::new(self.settings.clone(), self.piece);
-                self.program = Some(program);
-            }
-            ToDevice::Args(_, arguments) => self.arguments = arguments,
-            ToDevice::MayFail(flag) => self.may_fail = flag,
-            ToDevice::ReturnStdout(flag) => self.return_stdout = flag,
-            ToDevice::ReturnStderr(flag) => self.return_stderr = flag,
+            ToDevice::Command(program) => self.asked = Asked { program: Some(program), ..Asked::default() },
+            ToDevice::Args(_, arguments) => self.asked.arguments = arguments,
+            ToDevice::MayFail(flag) => self.asked.may_fail = flag,
+            ToDevice::ReturnStdout(flag) => self.asked.return_stdout = flag,
+            ToDevice::ReturnStderr(flag) => self.asked.return_stderr = flag,
             ToDevice::Execute(arguments) => {
-                if let Some(arguments) = arguments {
-                    self.arguments = arguments;
-                }
-                return self.execute(answers).await;
+                self.asked.arguments = arguments.unwrap_or(std::mem::take(&mut self.asked.arguments));
+                return self.execute();
             }
-            // Programs have ended before the owner can speak again.
-            ToDevice::Signal(_) => {}
+            ToDevice::Signal(signal) => {
+                if let Some(running) = &self.running {
+                    let _ = running.signals.try_send(signal);
+                }
+            }
         }
         Ok(())
     }
 
-    async fn execute(&mut self, answers: &mut Answers) -> Result<(), Error> {
-        let program = self.program.take().ok_or(Error::Rejected("execute without a command"))?;
-        let arguments = std::mem::take(&mut self.arguments);
+    fn execute(&mut self) -> Result<(), Error> {
+        if self.is_busy() {
+            return Err(Error::Rejected("a second command before the first has ended"));
+        }
+        let mut asked = std::mem::take(&mut self.asked);
+        let program = asked.program.take().ok_or(Error::Rejected("execute without a command"))?;
+        let arguments = std::mem::take(&mut asked.arguments);
         tracing::info!(program, arguments = arguments.len(), "running a command for the owner");
-        let ended = match self.run(&program, &arguments).await {
-            Ok(ended) => ended,
-            Err(reason) => {
-                answers.refuse(format!("command {program:?}: {reason}"));
-                Ended { code: -1, stdout: Vec::new(), stderr: Vec::new() }
-            }
-        };
+        let (signals, received) = mpsc::channel(MAX_SIGNALS);
+        self.work.start(program::run(self.limits.clone(), program.clone(), arguments, received));
+        self.running = Some(Running { program, asked, signals });
+        Ok(())
+    }
+
+    /// Waits for the program for so long, and tells the owner how it ended.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] for a program that failed and must not.
+    pub async fn settle(&mut self, patience: Duration, answers: &mut Answers) -> Result<(), Error> {
+        let Some(ended) = self.work.wait(patience).await else { return Ok(()) };
+        let Some(Running { program, asked, .. }) = self.running.take() else { return Ok(()) };
+        let ended = ended.flatten().unwrap_or_else(|reason| {
+            answers.refuse(format!("command {program:?}: {reason}"));
+            Ended { code: -1, stdout: Vec::new(), stderr: Vec::new() }
+        });
         let pieces = |wanted: bool, output| {
             let output: &[u8] = if wanted { output } else { &[] };
             output.chunks(self.piece).map(|piece| Zeroizing::new(piece.to_vec()))
         };
-        pieces(self.return_stdout, &ended.stdout).for_each(|piece| answers.tell(&ToOwner::Stdout(piece)));
-        pieces(self.return_stderr, &ended.stderr).for_each(|piece| answers.tell(&ToOwner::Stderr(piece)));
+        pieces(asked.return_stdout, &ended.stdout).for_each(|piece| answers.tell(&ToOwner::Stdout(piece)));
+        pieces(asked.return_stderr, &ended.stderr).for_each(|piece| answers.tell(&ToOwner::Stderr(piece)));
         answers.tell(&ToOwner::ExitCode(ended.code));
-        if ended.code != 0 && !self.may_fail {
+        if ended.code != 0 && !asked.may_fail {
             return Err(Error::Rejected("a command failed that must not"));
         }
         Ok(())
     }
-
-    async fn run(&self, program: &str, arguments: &[String]) -> Result<Ended, String> {
-        std::fs::create_dir_all(&self.settings.directory).map_err(|error| error.to_string())?;
-        let mut child = Process::new(program)
-            .args(arguments)
-            .current_dir(&self.settings.directory)
-            .env_clear()
-            .env("PATH", PATH)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let limit = self.settings.output_limit;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let whole = async {
-            let (stdout, stderr, status) = tokio::join!(read(stdout, limit), read(stderr, limit), child.wait());
-            status.map(|status| Ended { code: code(status), stdout, stderr })
-        };
-        match tokio::time::timeout(self.settings.time_limit, whole).await {
-            Ok(ended) => ended.map_err(|error| error.to_string()),
-            Err(_) => {
-                kill_group(&child).await;
-                let _ = child.kill().await;
-                Err(format!("it ran for more than {} seconds", self.settings.time_limit.as_secs()))
-            }
-        }
-    }
-}
-
-/// What the program started itself must not outlive the limit either.
-async fn kill_group(child: &Child) {
-    if let Some(id) = child.id() {
-        let kill =
-            Process::new("/bin/kill").args(["-KILL", "--", &format!("-{id}")]).stderr(Stdio::null()).status();
-        let _ = tokio::time::timeout(Duration::from_secs(5), kill).await;
-    }
-}
-
-fn code(status: ExitStatus) -> i64 {
-    use std::os::unix::process::ExitStatusExt as _;
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).map_or(-1, i64::from)
-}
-
-/// Reads to the end, so that the program does not block, and keeps the beginning.
-async fn read(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 4096];
-    if let Some(mut stream) = stream {
-        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-            let room = limit.saturating_sub(kept.len()).min(length);
-            kept.extend_from_slice(&buffer[..room]);
-        }
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -198,13 +147,18 @@ mod tests {
     fn module(directory: &Path, seconds: u64, output_limit: usize) -> Command {
         let directory = directory.to_path_buf();
         let time_limit = Duration::from_secs(seconds);
-        Command::for_owner(CommandSettings { directory, time_limit, output_limit }, 1300)
+        Command::for_owner(Limits { directory, time_limit, output_limit }, 1300)
     }
 
     async fn run(module: &mut Command, pairs: &[(&str, Vec<u8>)]) -> (Result<(), Error>, Answers) {
         let mut answers = Answers::new(Command::NAME);
         for (message, item) in pairs {
-            if let Err(error) = module.receive(message, item, &mut answers).await {
+            if let Err(error) = module.receive(message, item, &mut answers) {
+                return (Err(error), answers);
+            }
+        }
+        while module.is_busy() {
+            if let Err(error) = module.settle(Duration::from_secs(60), &mut answers).await {
                 return (Err(error), answers);
             }
         }
@@ -231,9 +185,8 @@ mod tests {
     async fn pieces_of_output_fit_the_owner() {
         let directory = tempfile::tempdir().unwrap();
         for size in [256, 700, 1300, 65_535] {
-            let CommandSettings { time_limit, .. } = module(directory.path(), 10, 4096).settings;
-            let settings =
-                CommandSettings { directory: directory.path().to_path_buf(), time_limit, output_limit: 5000 };
+            let Limits { time_limit, .. } = module(directory.path(), 10, 4096).limits;
+            let settings = Limits { directory: directory.path().to_path_buf(), time_limit, output_limit: 5000 };
             let mut module = Command::for_owner(settings, size);
             let pairs = [
                 ("command", encode("seq")),
@@ -291,6 +244,31 @@ mod tests {
         assert_eq!(said(&answers, "exitcode"), [vec![0x20]]);
         assert_eq!(answers.refused().len(), 1);
         assert!(run(&mut module, &[("execute", vec![0xf6])]).await.0.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_running_program_may_be_signalled_and_has_no_second_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut module = module(directory.path(), 60, 4096);
+        let mut answers = Answers::new(Command::NAME);
+        let pairs = [
+            ("command", encode("sleep")),
+            ("args", strings(&["50"])),
+            ("may_fail", vec![0xf5]),
+            ("execute", vec![0xf6]),
+        ];
+        for (message, item) in &pairs {
+            module.receive(message, item, &mut answers).unwrap();
+        }
+        module.settle(Duration::from_millis(1), &mut answers).await.unwrap();
+        assert!(module.is_busy() && answers.pairs().is_empty());
+        module.receive("command", &encode("true"), &mut answers).unwrap();
+        assert!(matches!(module.receive("execute", &[0xf6], &mut answers), Err(Error::Rejected(_))));
+        for signal in [0, 999, -15, 15] {
+            module.receive("sig", &encode(&i64::from(signal)), &mut answers).unwrap();
+        }
+        module.settle(Duration::from_secs(50), &mut answers).await.unwrap();
+        assert_eq!(said(&answers, "exitcode"), [encode(&(128 + 15_i64))]);
     }
 
     #[tokio::test]

@@ -1,27 +1,50 @@
 //! The service-info modules of the device: a closed set, which the owner activates by name. What an owner asks for and
 //! does not get is collected, logged, and kept in the status.
 
+mod answers;
+mod background;
 mod command;
+mod conformance;
+mod conversation;
 mod csr;
 mod download;
+mod files;
+mod payload;
+mod program;
+mod transfer;
+mod upload;
+mod wget;
 mod wifi;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use fdo_pki::Certificate;
 use fdo_protocol::Error;
-use fdo_protocol::cbor::Encode;
 use fdo_protocol::crypto::KeyType;
-use fdo_protocol::service_info::{MAX_KEY_LENGTH, ModuleMessage, ServiceInfoKv, decode_active, max_value_length};
+use fdo_protocol::service_info::conformance::Token;
+use fdo_protocol::service_info::payload::OwnerSignature;
+use fdo_protocol::service_info::{
+    MAX_KEY_LENGTH, Outbox, ServiceInfoKv, TurnLimits, decode_active, max_value_length,
+};
 use rand_core::CryptoRng;
 
-pub use command::CommandSettings;
-pub use csr::Ldevid;
+pub use answers::Answers;
+pub use conversation::Conversation;
+pub use csr::{CsrSettings, Ldevid};
+pub use payload::PayloadSettings;
+pub use program::Limits;
+pub use wget::WgetSettings;
 pub use wifi::{WifiContext, WifiFormat, WifiOutcome, WifiSettings};
 
 use command::Command;
+use conformance::Conformance;
 use csr::Csr;
 use download::Download;
+use payload::Payload;
+use upload::Upload;
+use wget::Wget;
 use wifi::Wifi;
 
 /// More unknown modules than this are not answered one by one.
@@ -37,19 +60,53 @@ pub struct ModuleSettings {
     /// `fdo.wifi`.
     pub wifi: WifiSettings,
     /// `fdo.csr`.
-    pub enrolment: bool,
+    pub enrolment: Option<CsrSettings>,
     /// `fdo.download`: the directory and the most bytes of one file.
     pub download: Option<(PathBuf, u64)>,
+    /// `fdo.upload`: the directory.
+    pub upload: Option<PathBuf>,
+    /// `fdo.wget`.
+    pub wget: Option<WgetSettings>,
+    /// `fdo.payload`.
+    pub payload: Option<PayloadSettings>,
     /// `fdo.command`.
-    pub command: Option<CommandSettings>,
+    pub command: Option<Limits>,
+    /// `fido_alliance`.
+    pub conformance: bool,
+}
+
+impl ModuleSettings {
+    /// What an owner may send. Files are bounded one by one; an owner may send several.
+    pub fn turn_limits(&self) -> TurnLimits {
+        let default = TurnLimits::default();
+        let files = self.download.as_ref().map_or(0, |(_, limit)| limit.saturating_mul(4));
+        let payloads = self.payload.as_ref().map_or(0, |settings| settings.limit.saturating_mul(4));
+        TurnLimits { bytes: default.bytes.saturating_add(files).saturating_add(payloads), ..default }
+    }
+}
+
+/// The device, as far as its modules must know it.
+pub struct Situation<'a> {
+    /// The type of its attestation key.
+    pub key_type: KeyType,
+    /// Its serial number.
+    pub serial: &'a str,
+    /// The LDevID of an earlier onboarding.
+    pub ldevid: Option<Certificate>,
+    /// How its owner signs.
+    pub signature: OwnerSignature,
 }
 
 enum Module {
     Wifi(Wifi),
-    Csr(Csr),
-    // Its hash state is large.
+    Csr(Box<Csr>),
+    // Hash states are large.
     Download(Box<Download>),
-    Command(Command),
+    Upload(Box<Upload>),
+    Wget(Box<Wget>),
+    Payload(Box<Payload>),
+    Command(Box<Command>),
+    Conformance(Conformance),
 }
 
 impl Module {
@@ -58,51 +115,31 @@ impl Module {
             Self::Wifi(_) => Wifi::NAME,
             Self::Csr(_) => Csr::NAME,
             Self::Download(_) => Download::NAME,
+            Self::Upload(_) => Upload::NAME,
+            Self::Wget(_) => Wget::NAME,
+            Self::Payload(_) => Payload::NAME,
             Self::Command(_) => Command::NAME,
+            Self::Conformance(_) => Conformance::NAME,
         }
     }
-}
 
-/// What a module says back, and what it refused.
-pub struct Answers {
-    module: &'static str,
-    pairs: Vec<ServiceInfoKv>,
-    refused: Vec<String>,
-}
-
-impl Answers {
-    fn new(module: &'static str) -> Self {
-        Self { module, pairs: Vec::new(), refused: Vec::new() }
+    fn is_busy(&self) -> bool {
+        match self {
+            Self::Wget(wget) => wget.is_busy(),
+            Self::Payload(payload) => payload.is_busy(),
+            Self::Command(command) => command.is_busy(),
+            _ => false,
+        }
     }
 
-    fn say<T: Encode + ?Sized>(&mut self, message: &str, value: &T) {
-        self.pairs.push(ServiceInfoKv::new(self.module, message, value));
-    }
-
-    fn tell<T: ModuleMessage>(&mut self, message: &T) {
-        self.pairs.push(message.to_kv());
-    }
-
-    fn say_item(&mut self, message: &str, item: Vec<u8>) {
-        self.pairs.push(ServiceInfoKv::from_item(format!("{}:{message}", self.module), item));
-    }
-
-    fn refuse(&mut self, what: String) {
-        self.refused.push(what);
-    }
-
-    fn ignored(&self, message: &str) {
-        tracing::debug!(module = self.module, message = message.escape_debug().to_string(), "unknown message");
-    }
-
-    #[cfg(test)]
-    fn pairs(&self) -> &[ServiceInfoKv] {
-        &self.pairs
-    }
-
-    #[cfg(test)]
-    fn refused(&self) -> &[String] {
-        &self.refused
+    async fn settle(&mut self, patience: Duration, answers: &mut Answers) -> Result<(), Error> {
+        match self {
+            Self::Wget(wget) => wget.settle(patience, answers).await,
+            Self::Payload(payload) => payload.settle(patience, answers).await,
+            Self::Command(command) => return command.settle(patience, answers).await,
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -113,8 +150,10 @@ pub struct Outcome {
     pub ldevid: Option<Result<Ldevid, String>>,
     /// The Wi-Fi networks.
     pub wifi: WifiOutcome,
-    /// Downloaded files.
+    /// Files that the owner sent or had fetched, and payloads.
     pub files: Vec<String>,
+    /// For the event logger.
+    pub conformance: Option<Token>,
     /// What was refused.
     pub refused: Vec<String>,
 }
@@ -130,17 +169,24 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// The modules of a device with this serial number, whose attestation key is of this type, for an owner that takes
-    /// messages of `size` bytes.
-    pub fn new(settings: &ModuleSettings, key_type: KeyType, serial: &str, size: usize) -> Self {
+    /// The modules of a device in this situation, for an owner that takes messages of `size` bytes.
+    pub fn new(settings: &ModuleSettings, situation: Situation<'_>, size: usize) -> Self {
+        let Situation { key_type, serial, ldevid, signature } = situation;
         let list = [
             Wifi::new(&settings.wifi).map(Module::Wifi),
-            settings.enrolment.then(|| Module::Csr(Csr::new(key_type, serial))),
+            settings.enrolment.map(|csr| Module::Csr(Box::new(Csr::new(csr, key_type, serial, ldevid)))),
             settings
                 .download
                 .as_ref()
                 .map(|(path, limit)| Module::Download(Box::new(Download::new(path, *limit)))),
-            settings.command.clone().map(|settings| Module::Command(Command::for_owner(settings, size))),
+            settings.upload.as_ref().map(|path| Module::Upload(Box::new(Upload::new(path, size)))),
+            settings.wget.clone().map(|settings| Module::Wget(Box::new(Wget::new(settings)))),
+            settings
+                .payload
+                .clone()
+                .map(|settings| Module::Payload(Box::new(Payload::new(settings, size, signature)))),
+            settings.command.clone().map(|limits| Module::Command(Box::new(Command::for_owner(limits, size)))),
+            settings.conformance.then(|| Module::Conformance(Conformance::default())),
         ];
         Self {
             list: list.into_iter().flatten().collect(),
@@ -160,7 +206,7 @@ impl Modules {
     ///
     /// # Errors
     /// What must end the conversation: [`Error::Malformed`], [`Error::Rejected`].
-    pub async fn receive(&mut self, kv: &ServiceInfoKv, rng: &mut (dyn CryptoRng + Send)) -> Result<(), Error> {
+    pub fn receive(&mut self, kv: &ServiceInfoKv, rng: &mut dyn CryptoRng) -> Result<(), Error> {
         let Some(module) = self.list.iter_mut().find(|module| module.name() == kv.module()) else {
             self.refuse_module(kv);
             return Ok(());
@@ -171,7 +217,11 @@ impl Modules {
             Module::Wifi(wifi) => wifi.receive(message, item, &mut answers),
             Module::Csr(csr) => csr.receive(message, item, &mut answers, rng),
             Module::Download(download) => download.receive(message, item, &mut answers),
-            Module::Command(command) => command.receive(message, item, &mut answers).await,
+            Module::Upload(upload) => upload.receive(message, item, &mut answers),
+            Module::Wget(wget) => wget.receive(message, item, &mut answers),
+            Module::Payload(payload) => payload.receive(message, item, &mut answers),
+            Module::Command(command) => command.receive(message, item, &mut answers),
+            Module::Conformance(conformance) => conformance.receive(message, item, &mut answers),
         };
         self.keep(answers);
         outcome
@@ -207,9 +257,49 @@ impl Modules {
         }
     }
 
-    /// What they have to say, in order.
-    pub fn take_outgoing(&mut self) -> Vec<ServiceInfoKv> {
-        std::mem::take(&mut self.outgoing)
+    /// Puts what they have to say into `outbox`, in order. Where that is nothing, work that goes on is waited for, so
+    /// long that owners see that the device lives; and files go out as fast as the owner takes them, a message's worth
+    /// at a time.
+    ///
+    /// # Errors
+    /// What must end the conversation: [`Error::Rejected`], [`Error::Internal`].
+    pub async fn supply(&mut self, outbox: &mut Outbox, patience: Duration) -> Result<(), Error> {
+        self.say(outbox);
+        for index in 0..self.list.len() {
+            if !outbox.is_empty() {
+                return Ok(());
+            }
+            let module = &mut self.list[index];
+            let mut answers = Answers::new(module.name());
+            let outcome = match module {
+                Module::Upload(upload) => upload.supply(&mut answers),
+                busy if busy.is_busy() => busy.settle(patience, &mut answers).await,
+                _ => Ok(()),
+            };
+            self.keep(answers);
+            outcome?;
+            self.say(outbox);
+        }
+        Ok(())
+    }
+
+    /// Whether a file waits that is to be sent without a word of the owner in between.
+    pub fn has_more(&self) -> bool {
+        self.list.iter().any(|module| matches!(module, Module::Upload(upload) if upload.has_more()))
+    }
+
+    /// What moves, in words.
+    pub fn progress(&self) -> Option<String> {
+        self.list.iter().find_map(|module| match module {
+            Module::Download(download) => download.transfer().map(|transfer| transfer.to_string()),
+            Module::Upload(upload) => upload.transfer().map(|transfer| transfer.to_string()),
+            Module::Payload(payload) => payload.transfer().map(|transfer| transfer.to_string()),
+            busy => busy.is_busy().then(|| format!("{} is at work", busy.name())),
+        })
+    }
+
+    fn say(&mut self, outbox: &mut Outbox) {
+        std::mem::take(&mut self.outgoing).into_iter().for_each(|kv| outbox.push_split(kv));
     }
 
     /// What they leave behind; `state` is the state directory as a path, `has_ldevid` tells of an earlier one.
@@ -221,8 +311,11 @@ impl Modules {
         for module in &self.list {
             match module {
                 Module::Csr(csr) => outcome.ldevid = csr.finish(now)?,
-                Module::Download(download) => outcome.files = download.written().to_vec(),
-                Module::Wifi(_) | Module::Command(_) => {}
+                Module::Download(download) => outcome.files.extend_from_slice(download.written()),
+                Module::Wget(wget) => outcome.files.extend_from_slice(wget.written()),
+                Module::Payload(payload) => outcome.files.extend_from_slice(payload.written()),
+                Module::Conformance(conformance) => outcome.conformance = conformance.token().cloned(),
+                Module::Wifi(_) | Module::Upload(_) | Module::Command(_) => {}
             }
         }
         let has_ldevid = has_ldevid || matches!(outcome.ldevid, Some(Ok(_)));

@@ -4,13 +4,15 @@
 use fdo_http::{BaseUrl, ServerTrust};
 use fdo_protocol::cose::Sign1;
 use fdo_protocol::crypto::{CipherSuite, KexSuite};
-use fdo_protocol::service_info::{Assembler, DeviceTurn, Floor, Outbox, ServiceInfo, TurnLimits, negotiated_size};
+use fdo_protocol::service_info::negotiated_size;
+use fdo_protocol::service_info::payload::OwnerSignature;
 use fdo_protocol::to2::device::{self, AfterEntry, DeviceSettings, ServiceInfoLoop};
-use fdo_protocol::{DeviceCredential, Error, Guid};
+use fdo_protocol::{DeviceCredential, Guid};
 
 use crate::agent::{Agent, Run, RunError, Secrets};
 use crate::devmod::Machine;
-use crate::modules::{Modules, Outcome};
+use crate::event_logger::{self, Event};
+use crate::modules::{Conversation, Modules, Outcome, Situation};
 use crate::store::{Pending, Status, StoreError};
 use crate::transport::Transport;
 
@@ -29,7 +31,13 @@ impl<T: Transport> Agent<T> {
             Ok(outcome) => outcome,
             Err(_) => Err(RunError::TooLong(limit.as_secs())),
         };
-        self.conclude(&run, outcome).await
+        let (next_guid, event) = self.conclude(&run, outcome).await?;
+        if let (Some(event), Some(logger)) = (event, &self.settings.conformance_logger)
+            && let Err(error) = event_logger::report(logger, &event).await
+        {
+            tracing::warn!(error, "the event logger was not told");
+        }
+        Ok(next_guid)
     }
 
     async fn meet(
@@ -38,7 +46,7 @@ impl<T: Transport> Agent<T> {
         credential: &DeviceCredential,
         to1d: Option<Sign1>,
         base: &BaseUrl,
-    ) -> Result<Guid, RunError> {
+    ) -> Result<(Guid, Option<Event>), RunError> {
         let mut rng = self.random.rng();
         let secrets = Secrets::new(self.store.device_key()?.into(), credential.hmac_secret.clone());
         let key_type = secrets.key_type();
@@ -68,6 +76,7 @@ impl<T: Transport> Agent<T> {
         let reply = run.exchange(&request).await?;
         let set_up = state.setup_device(&reply)?;
         let reuse = set_up.is_reuse();
+        let signature = OwnerSignature::of(set_up.owner_key()?, credential.guid);
         // A fresh secret makes the old voucher worthless.
         let next = secrets.renewed(set_up.secret_length(), &mut rng);
         let (request, state) = set_up.ready(&next, next.hmac_secret(), &mut rng)?;
@@ -76,18 +85,20 @@ impl<T: Transport> Agent<T> {
 
         let status = self.store.status();
         let size = negotiated_size(size);
-        let modules = Modules::new(&self.settings.modules, key_type, &status.serial, size);
+        let situation = Situation { key_type, serial: &status.serial, ldevid: self.store.ldevid(), signature };
+        let modules = Modules::new(&self.settings.modules, situation, size);
         let modules = self.talk(run, &mut service_info, size, modules, &status).await?;
-        let outcome = self.outcome(modules, &status)?;
+        let mut outcome = self.outcome(modules, &status)?;
+        let token = outcome.conformance.take();
 
         let (request, next_credential, state) = service_info.done(&mut rng)?;
         let next_guid = next_credential.guid;
         let pending = self.pending((!reuse).then_some(next_credential), outcome, status, base)?;
         self.store.stage(credential, &pending)?;
         let reply = run.exchange(&request).await?;
-        state.done2(&reply)?;
+        let nonce = state.done2(&reply)?;
         self.store.confirm(pending)?;
-        Ok(next_guid)
+        Ok((next_guid, token.map(|token| Event { token, guid: credential.guid, nonce })))
     }
 
     /// The loop of 68 and 69, until the owner is done.
@@ -96,45 +107,20 @@ impl<T: Transport> Agent<T> {
         run: &mut Run<T::Channel>,
         service_info: &mut ServiceInfoLoop,
         size: usize,
-        mut modules: Modules,
+        modules: Modules,
         status: &Status,
     ) -> Result<Modules, RunError> {
         let mut rng = self.random.rng();
-        let mut outbox = Outbox::new(size);
-        Machine::here(&status.model, &status.serial).devmod(&modules.names()).send(&mut outbox)?;
-        let mut turn = DeviceTurn::new(self.turn_limits());
-        let mut assembler = Assembler::default();
-        while !turn.is_done() {
-            let (list, more) = if turn.may_speak() { outbox.fill() } else { (ServiceInfo::empty(), false) };
-            let floor = if more { Floor::Keep } else { Floor::Yield };
-            let message = turn.send(list, floor)?;
+        let machine = Machine::here(&status.model, &status.serial, &self.settings);
+        let devmod = machine.devmod(&modules.names());
+        let mut conversation = Conversation::new(&devmod, modules, size, self.settings.modules.turn_limits())?;
+        while !conversation.is_done() {
+            let message = conversation.speak().await?;
             let reply = run.exchange(&service_info.device_service_info(&message, &mut rng)?).await?;
             let message = service_info.owner_service_info(&reply)?;
-            turn.receive(&message)?;
-            let (is_more, list) = (message.is_more, message.service_info);
-            for kv in list.0 {
-                tracing::debug!(key = kv.key, bytes = kv.value.len(), "service info");
-                if let Some(whole) = assembler.accept(kv)? {
-                    self.tell_progress(&format!("the owner speaks to {}", whole.module().escape_debug()));
-                    modules.receive(&whole, &mut rng).await?;
-                }
-            }
-            if !is_more {
-                modules.turn_ends();
-                modules.take_outgoing().into_iter().for_each(|kv| outbox.push_split(kv));
-            }
+            conversation.hear(message, &mut rng, &mut |step| self.tell_progress(step))?;
         }
-        if !assembler.is_idle() {
-            return Err(Error::Malformed("service info value cut short").into());
-        }
-        Ok(modules)
-    }
-
-    /// Files are bounded one by one; an owner may send several.
-    fn turn_limits(&self) -> TurnLimits {
-        let default = TurnLimits::default();
-        let files = self.settings.modules.download.as_ref().map_or(0, |(_, limit)| limit.saturating_mul(4));
-        TurnLimits { bytes: default.bytes.saturating_add(files), ..default }
+        Ok(conversation.into_modules())
     }
 
     fn outcome(&self, modules: Modules, status: &Status) -> Result<Outcome, RunError> {

@@ -11,6 +11,7 @@ mod lock;
 mod pending;
 mod status;
 
+use fdo_pki::Certificate;
 use fdo_protocol::cbor::{self, Decode, Encode};
 use fdo_protocol::crypto::SigningKey;
 use fdo_protocol::{DeviceCredential, Hash, HashType};
@@ -284,6 +285,13 @@ impl Store {
     /// Whether an owner has given this device a certificate.
     pub fn has_ldevid(&self) -> bool {
         self.state.pointed(LDEVID).is_some()
+    }
+
+    /// The LDevID that this device has, if it can be read.
+    pub fn ldevid(&self) -> Option<Certificate> {
+        let pem = self.state.read(&format!("{LDEVID}/ldevid.pem")).ok()??;
+        let chain = fdo_pki::pem::decode_certificates(std::str::from_utf8(&pem).ok()?).ok()?;
+        Certificate::parse(chain.first()?).ok()
     }
 
     /// Writes the status.

@@ -3,10 +3,13 @@
 
 use std::cell::RefCell;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::{fs, io};
 
 use fdo_protocol::cbor::{self, ByteString, encode};
 
 use super::*;
+use crate::store::sync_directory;
 
 fn send(module: &mut Download, pairs: &[(&str, Vec<u8>)]) -> (Vec<i64>, Vec<String>) {
     let mut answers = Answers::new(Download::NAME);
@@ -45,14 +48,14 @@ fn the_names_on_the_way_to_a_file_are_durable_before_it_is_done() {
     let base = tempfile::tempdir().unwrap();
     let files = base.path().join("files");
     let mut module = Download::new(&files, 1000);
-    module.sync = remember;
+    module.directory.sync = remember;
     assert_eq!(send(&mut module, &whole("a/b/app.conf", b"hello")).0, [5]);
     let made = [base.path().to_path_buf(), files.clone(), files.join("a"), files.join("a/b")];
     assert_eq!(SYNCED.take(), made);
     assert_eq!(send(&mut module, &whole("a/c", b"hello")).0, [5]);
     assert_eq!(SYNCED.take(), [files.join("a")]);
 
-    module.sync = |_| Err(io::Error::other("the disk is gone"));
+    module.directory.sync = |_| Err(io::Error::other("the disk is gone"));
     let (done, refused) = send(&mut module, &whole("d", b"hello"));
     assert_eq!(done, [-1]);
     assert!(refused[0].contains("the disk is gone"), "{refused:?}");
