@@ -1,11 +1,12 @@
 //! The agent's configuration: defaults, a TOML file over them, the environment (`FDO_DEVICE_`) over that, and flags
 //! over all. An unknown key is an error that names it.
 
+mod modules;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use fdo_http::outbound::Guard;
 use fdo_http::{BaseUrl, ServerTrust};
 use fdo_pki::pem::decode_certificates;
 use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType};
@@ -14,9 +15,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentSettings;
-use crate::modules::{
-    CsrSettings, Limits, ModuleSettings, PayloadSettings, WgetSettings, WifiFormat, WifiSettings,
-};
+use crate::modules::WifiFormat;
 
 /// What the environment variables begin with.
 pub const ENV_PREFIX: &str = "FDO_DEVICE_";
@@ -278,62 +277,6 @@ impl Config {
             mud_url: self.mud_url.clone(),
             conformance_logger: self.conformance_logger.clone(),
         })
-    }
-
-    fn module_settings(&self, files: Option<PathBuf>) -> Result<ModuleSettings, ConfigError> {
-        let limits = |directory, seconds| Limits {
-            directory,
-            time_limit: Duration::from_secs(seconds),
-            output_limit: self.command_output,
-        };
-        let csr = CsrSettings { attributes: self.enrolment_attributes, server_key: self.enrolment_server_key };
-        let wget = match files.clone().filter(|_| self.wget) {
-            None => None,
-            Some(directory) => Some(WgetSettings {
-                directory,
-                limit: self.download_limit,
-                time_limit: Duration::from_secs(self.wget_seconds),
-                guard: self.guard()?,
-                authority: self.wget_authority()?,
-                unverified: self.wget_unverified,
-            }),
-        };
-        let payload = |directory| PayloadSettings {
-            types: self.payload_types.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            limit: self.payload_limit,
-            program: self.payload_program.clone(),
-            limits: limits(directory, self.payload_seconds),
-            log: self.payload_log,
-        };
-        Ok(ModuleSettings {
-            wifi: WifiSettings {
-                format: self.wifi_format,
-                interface: self.wifi_interface.clone(),
-                country: self.wifi_country.clone(),
-                server_domain: self.wifi_server_domain.clone(),
-            },
-            enrolment: self.enrolment.then_some(csr),
-            download: files.clone().filter(|_| self.downloads).map(|files| (files, self.download_limit)),
-            upload: files.clone().filter(|_| self.uploads),
-            wget,
-            payload: files.clone().filter(|_| !self.payload_types.is_empty()).map(payload),
-            command: files.filter(|_| self.commands).map(|files| limits(files, self.command_seconds)),
-            conformance: self.conformance_logger.is_some(),
-        })
-    }
-
-    fn guard(&self) -> Result<Guard, ConfigError> {
-        let reason = "may hold \"loopback\", \"private\" and networks like 10.0.0.0/8";
-        Guard::new(&self.outbound_allow).map_err(|_| ConfigError::Value { key: "outbound_allow", reason })
-    }
-
-    fn wget_authority(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        let Some(path) = &self.wget_ca else { return Ok(None) };
-        let pem = std::fs::read_to_string(path).ok();
-        let certificates = pem.and_then(|pem| fdo_pki::pem::decode_certificates(&pem).ok());
-        let authority = certificates.and_then(|certificates| certificates.into_iter().next());
-        let reason = "must be a file with a CA certificate in PEM";
-        authority.map(Some).ok_or(ConfigError::Value { key: "wget_ca", reason })
     }
 }
 

@@ -250,4 +250,4 @@ impl Csr {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

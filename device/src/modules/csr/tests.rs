@@ -15,14 +15,14 @@ use super::*;
 const NOW: u64 = 1_795_478_400;
 
 /// An owner's CA.
-struct Authority {
+pub(in crate::modules) struct Authority {
     key: SigningKey,
-    certificate: Vec<u8>,
+    pub(in crate::modules) certificate: Vec<u8>,
     rng: ChaCha20Rng,
 }
 
 impl Authority {
-    fn new(seed: u64) -> Self {
+    pub(in crate::modules) fn new(seed: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let key = SigningKey::generate(KeyType::P256, &mut rng).unwrap();
         let subject = CaSubject { common_name: format!("CA {seed}"), organization: None };
@@ -30,7 +30,7 @@ impl Authority {
         Self { certificate: issued.der().to_vec(), key, rng }
     }
 
-    fn issue(&mut self, csr: &[u8], organization: Option<&str>) -> Vec<u8> {
+    pub(in crate::modules) fn issue(&mut self, csr: &[u8], organization: Option<&str>) -> Vec<u8> {
         let csr = Request::from_any(csr).unwrap().verify().unwrap();
         let subject =
             LdevidSubject { serial: Some(DeviceSerial::parse("SN-1").unwrap()), guid: Guid::from_bytes([1; 16]) };
@@ -40,7 +40,7 @@ impl Authority {
         tbs.sign(&self.key).unwrap().der().to_vec()
     }
 
-    fn fresh(&mut self, key_type: KeyType) -> (SigningKey, Vec<u8>) {
+    pub(in crate::modules) fn fresh(&mut self, key_type: KeyType) -> (SigningKey, Vec<u8>) {
         let key = SigningKey::generate(key_type, &mut self.rng).unwrap();
         let csr = fdo_pki::build_csr(&key, None, &DeviceSerial::parse("SN-1").unwrap()).unwrap();
         let certificate = self.issue(&csr, Some("Acme"));

@@ -6,9 +6,9 @@ use std::time::Duration;
 use fdo_protocol::cbor::{decode, encode};
 use fdo_protocol::service_info::chunking::ContentHash;
 use fdo_protocol::service_info::conformance::Token;
-use fdo_protocol::service_info::csr::CsrError;
+use fdo_protocol::service_info::csr::{CsrError, ServerKey};
 use fdo_protocol::service_info::owner::{
-    Command as OwnerCommand, Conformance as OwnerConformance, Conversation as OwnerConversation,
+    Command as OwnerCommand, Conformance as OwnerConformance, Conversation as OwnerConversation, Csr as OwnerCsr,
     Download as OwnerDownload, ModuleFailure, ModuleOutcome, Need, OwnerModule, Payload as OwnerPayload,
     PayloadOptions, Provision, Upload as OwnerUpload, Wget as OwnerWget,
 };
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::devmod::Machine;
+use crate::modules::csr::tests::Authority;
 
 /// Message sizes as peers announce them.
 const SIZES: [u16; 4] = [256, 1300, 16_384, 65_535];
@@ -32,6 +33,12 @@ struct Meeting {
     rounds: usize,
     largest: usize,
     patience: Option<Duration>,
+    /// Signs certificates.
+    authority: Authority,
+    /// Whether it makes keys.
+    makes_keys: bool,
+    /// The LDevID that the device comes with.
+    ldevid: Option<Certificate>,
 }
 
 impl Meeting {
@@ -48,6 +55,9 @@ impl Meeting {
             rounds: 0,
             largest: 0,
             patience: None,
+            authority: Authority::new(1),
+            makes_keys: false,
+            ldevid: None,
         }
     }
 
@@ -76,7 +86,21 @@ impl Meeting {
                     sha384.is_none_or(|digest| digest.as_slice() == Sha384::digest(&self.uploaded).as_slice());
                 if same { Provision::Stored } else { Provision::Mismatch }
             }
-            other => panic!("{other:?}"),
+            Need::Issue { csr, .. } => Provision::Certificate(self.authority.issue(&csr, None)),
+            Need::CaCertificates { single: true } => Provision::CaCertificates(self.authority.certificate.clone()),
+            Need::CaCertificates { single: false } => {
+                let chain = fdo_pki::pkcs7::build_certs_only(&[&self.authority.certificate]).unwrap();
+                Provision::CaCertificates(chain)
+            }
+            Need::CsrAttributes => {
+                Provision::CsrAttributes(fdo_pki::CsrAttributes::wanting(&[KeyType::P384]).to_der().unwrap())
+            }
+            Need::GenerateKey { .. } if !self.makes_keys => Provision::Refused(CsrError::NotSupported),
+            Need::GenerateKey { .. } => {
+                let (key, certificate) = self.authority.fresh(KeyType::P384);
+                let answer = ServerKey { pkcs8: key.to_pkcs8_der().unwrap(), certificate };
+                Provision::KeyAndCertificate(answer.to_text())
+            }
         }
     }
 
@@ -86,7 +110,10 @@ impl Meeting {
         let mut rng = Random::seeded(1).rng();
         let device_takes = negotiated_size(Some(sizes.0));
         let owner_takes = negotiated_size(Some(sizes.1));
-        let modules = modules(&settings.modules, KeyType::P256, "SN-1", owner_takes);
+        let ldevid = self.ldevid.clone();
+        let situation =
+            Situation { key_type: KeyType::P256, serial: "SN-1", ldevid, signature: OwnerSignature::default() };
+        let modules = Modules::new(&settings.modules, situation, owner_takes);
         let devmod = Machine::here("model", "SN-1", &settings).devmod(&modules.names());
         let mut device = Conversation::new(&devmod, modules, owner_takes, settings.modules.turn_limits()).unwrap();
         device.patience = self.patience.unwrap_or(device.patience);
@@ -272,4 +299,28 @@ async fn an_owner_hears_a_device_that_works_for_long() {
         assert_eq!(meeting.run((1300, 1300), command()).await.0.shortfalls().count(), 0);
     }
     assert!(restless.rounds > patient.rounds, "{} {}", restless.rounds, patient.rounds);
+}
+
+#[tokio::test]
+async fn every_way_to_a_certificate_works_at_every_message_size() {
+    for size in SIZES {
+        for (server_key, makes_keys, renews) in
+            [(false, false, false), (true, true, false), (true, false, false), (false, false, true)]
+        {
+            let mut meeting = Meeting::new();
+            meeting.makes_keys = makes_keys;
+            meeting.config.enrolment_server_key = server_key;
+            meeting.config.enrolment_attributes = true;
+            if renews {
+                let (_, earlier) = meeting.authority.fresh(KeyType::P256);
+                meeting.ldevid = Some(Certificate::parse(&earlier).unwrap());
+            }
+            let (owner, outcome) = meeting.run((size, size), vec![OwnerModule::Csr(OwnerCsr::new())]).await;
+            assert_eq!(owner.shortfalls().count(), 0, "{size} {server_key} {makes_keys} {renews}");
+            let ldevid = outcome.ldevid.unwrap().unwrap_or_else(|why| panic!("{why}"));
+            let pem = String::from_utf8(ldevid.files[1].content.to_vec()).unwrap();
+            let certificate = Certificate::parse(&fdo_pki::pem::decode_certificates(&pem).unwrap()[0]).unwrap();
+            assert_eq!(certificate.public_key().unwrap().key_type(), KeyType::P384);
+        }
+    }
 }

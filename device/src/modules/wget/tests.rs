@@ -233,3 +233,63 @@ fn what_is_ill_formed_is_refused() {
     module.receive("later", &[0xf6], &mut answers).unwrap();
     assert!(answers.pairs().is_empty());
 }
+
+/// A server with this certificate that answers one request after the other, until the test ends.
+fn secure_server(certificate: Vec<u8>, key: &[u8]) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.to_vec());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key.into())
+        .unwrap();
+    let (config, listener) = (Arc::new(config), std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(3) {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok_and(|length| length > 0) {
+                let _ = stream.write_all(&ok(b"content")).and_then(|()| stream.flush());
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn https_needs_a_server_that_the_configured_ca_vouches_for() {
+    use fdo_pki::{Lifetime, ServerName, make_tls_server};
+    use fdo_protocol::crypto::{KeyType, SigningKey};
+    use rand_core::SeedableRng as _;
+    let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+    let now = crate::Clock::system().now();
+    let mut server = |name: &str| {
+        let key = SigningKey::generate(KeyType::P256, &mut rng).unwrap();
+        let names = [ServerName::Dns(name.to_owned())];
+        let issued = make_tls_server(name, &names, &key, Lifetime::years(1), now, &mut rng).unwrap();
+        (issued.der().to_vec(), key.to_pkcs8_der().unwrap())
+    };
+    let (certificate, key) = server("localhost");
+    let (other, _) = server("localhost");
+    let port = secure_server(certificate.clone(), &key);
+    let base = tempfile::tempdir().unwrap();
+    let url = format!("https://localhost:{port}/f");
+    let trusting = |authority: Option<&Vec<u8>>| WgetSettings {
+        authority: authority.cloned(),
+        ..settings(base.path(), &["loopback"])
+    };
+    for authority in [Some(&other), None] {
+        let (_, answers) = fetch(trusting(authority), None, hash(b"content"), &url).await;
+        assert!(matches!(told(&answers), ToOwner::Error(_)));
+    }
+    assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
+    // TLS vouches for it: no hash is needed.
+    let (_, answers) = fetch(trusting(Some(&certificate)), None, None, &url).await;
+    assert_eq!(told(&answers), ToOwner::Done(Some(7)));
+}
