@@ -127,6 +127,9 @@ fn what_does_not_hold_fails_the_upload_and_not_the_device() {
         (vec![ToOwner::Length(2), ToOwner::Length(3)], ModuleFailure::UploadMismatch),
         (vec![ToOwner::Length(3), data(b"ab"), hash(b"ab")], ModuleFailure::UploadMismatch),
         (vec![ToOwner::Length(3), data(b"abc"), hash(b"abd")], ModuleFailure::UploadMismatch),
+        (vec![ToOwner::Length(3), data(b"abc"), hash(b"abc"), data(b"d")], ModuleFailure::UploadMismatch),
+        (vec![ToOwner::Length(3), data(b"abc"), hash(b"abc"), hash(b"abd")], ModuleFailure::UploadMismatch),
+        (vec![ToOwner::Length(3), data(b"abc"), hash(b"abc"), ToOwner::Length(4)], ModuleFailure::UploadMismatch),
         (vec![ToOwner::Active(false)], ModuleFailure::UploadDeclined),
     ] {
         let (mut conversation, mut file) = (upload(10, true), Vec::new());

@@ -14,6 +14,10 @@ use super::Answers;
 use super::background::Background;
 use super::files::FilesDirectory;
 
+/// How many files of full size are fetched in one onboarding.
+const FILES_OF_FULL_SIZE: u64 = 4;
+/// How many files are fetched in one onboarding.
+const MAX_FILES: usize = 256;
 /// How much of a complaint the owner is told, in characters.
 const MAX_COMPLAINT: usize = 150;
 
@@ -42,6 +46,10 @@ pub struct Wget {
     work: Background<Result<fetch::Fetched, String>>,
     url: String,
     written: Vec<String>,
+    /// Bytes that all further files together may have.
+    left: u64,
+    /// How many files were asked for.
+    asked: usize,
 }
 
 impl Wget {
@@ -51,6 +59,8 @@ impl Wget {
     /// The module with these limits.
     pub fn new(settings: WgetSettings) -> Self {
         Self {
+            left: settings.limit.saturating_mul(FILES_OF_FULL_SIZE),
+            asked: 0,
             settings,
             sha384: None,
             name: None,
@@ -87,12 +97,17 @@ impl Wget {
             ToDevice::Url(_) if self.is_busy() => {
                 return Err(Error::Rejected("a second URL before the first was fetched"));
             }
+            ToDevice::Url(_) if self.asked >= MAX_FILES => {
+                return Err(Error::Rejected("more files to fetch than this device takes"));
+            }
             ToDevice::Url(url) => {
+                self.asked += 1;
                 let (sha384, name) = (self.sha384.take(), self.name.take());
                 self.url.clone_from(&url);
                 tracing::info!(url, "fetching a file for the owner");
                 let directory = FilesDirectory::new(&self.settings.directory);
-                self.work.start(fetch::fetch(self.settings.clone(), directory, url, name, sha384));
+                let settings = WgetSettings { limit: self.settings.limit.min(self.left), ..self.settings.clone() };
+                self.work.start(fetch::fetch(settings, directory, url, name, sha384));
             }
         }
         Ok(())
@@ -104,6 +119,7 @@ impl Wget {
             None => {}
             Some(Ok(Ok(fetched))) => {
                 answers.tell(&ToOwner::Done(Some(fetched.length)));
+                self.left = self.left.saturating_sub(fetched.length);
                 self.written.push(fetched.name);
             }
             Some(Ok(Err(reason)) | Err(reason)) => {

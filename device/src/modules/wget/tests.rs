@@ -216,6 +216,29 @@ async fn time_is_limited_and_one_file_is_fetched_at_a_time() {
     assert!(!module.is_busy());
 }
 
+#[tokio::test]
+async fn all_files_together_are_limited() {
+    let server = Server::start(answers).await;
+    let base = tempfile::tempdir().unwrap();
+    let mut module =
+        Wget::new(WgetSettings { limit: 7, unverified: true, ..settings(base.path(), &["loopback"]) });
+    let mut last = Vec::new();
+    for _ in 0..5 {
+        let mut answers = Answers::new(Wget::NAME);
+        let kv = ToDevice::Url(server.url("/file.bin")).to_kv();
+        module.receive(kv.message(), &kv.value, &mut answers).unwrap();
+        while module.is_busy() {
+            module.settle(Duration::from_secs(60), &mut answers).await;
+        }
+        last.push(matches!(told(&answers), ToOwner::Done(_)));
+    }
+    assert_eq!(last, [true, true, true, true, false]);
+    module.asked = MAX_FILES;
+    let kv = ToDevice::Url(server.url("/file.bin")).to_kv();
+    let refused = module.receive(kv.message(), &kv.value, &mut Answers::new(Wget::NAME));
+    assert!(matches!(refused, Err(Error::Rejected(_))));
+}
+
 #[test]
 fn what_is_ill_formed_is_refused() {
     let base = tempfile::tempdir().unwrap();

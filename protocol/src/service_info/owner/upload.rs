@@ -107,6 +107,13 @@ impl Upload {
     }
 
     fn piece(&mut self, data: &[u8]) {
+        // An empty piece behind the last one is a habit of some.
+        if self.complete && data.is_empty() {
+            return;
+        }
+        if self.complete {
+            return self.fail(ModuleFailure::UploadMismatch);
+        }
         let after = self.received().saturating_add(data.len() as u64);
         if after > self.length.unwrap_or(self.limit) {
             let beyond =
@@ -125,6 +132,9 @@ impl Upload {
     }
 
     fn hash(&mut self, digest: [u8; 48]) {
+        if self.sha384.as_ref().is_some_and(|earlier| earlier.0 != digest) {
+            return self.fail(ModuleFailure::UploadMismatch);
+        }
         if self.length.is_some_and(|length| length != self.received()) {
             return self.fail(ModuleFailure::UploadMismatch);
         }
@@ -148,7 +158,7 @@ impl Module for Upload {
 
     fn receive(&mut self, message: &str, item: &[u8]) -> Result<(), Error> {
         let message = ToOwner::decode(message, item)?;
-        if self.outcome.is_some() || self.complete {
+        if self.outcome.is_some() {
             return Ok(());
         }
         self.heard |= message.is_some();
