@@ -177,6 +177,7 @@ impl From<resale::Error> for Problem {
             resale::Error::OtherKey { .. } => Self::conflict("resale-other-key", detail),
             resale::Error::HandedOver(_) => Self::conflict("resale-handed-over", detail),
             resale::Error::NothingLeft(_) => Self::conflict("resale-nothing-left", detail),
+            resale::Error::Registering(_) => Self::unavailable("resale-registering", detail),
             resale::Error::NotFound(_) => Self::not_found("resale-unknown", detail),
             resale::Error::Key(_) => Self::unprocessable("resale-key", detail),
             resale::Error::KeyType { .. } => Self::unprocessable("resale-key-type", detail),

@@ -120,10 +120,23 @@ pub async fn run_due(app: &App) -> Result<usize, Error> {
     Ok(done)
 }
 
+/// Each taking has its own name: within a process too, whoever holds it is alone.
+fn holder(app: &App) -> String {
+    format!("{}/{:016x}", app.replica, app.random.rng().next_u64())
+}
+
+/// Whether no TO0 of this voucher is under way, here or at another replica. One that begins later finds its state.
+pub async fn is_idle(app: &App, guid: &Guid) -> Result<bool, DbErr> {
+    let (key, holder) = (format!("to0/{guid}"), holder(app));
+    let idle = lease::try_acquire(&app.db, &key, &holder, app.clock.now(), LEASE_SECONDS).await?;
+    if idle {
+        lease::release(&app.db, &key, &holder).await?;
+    }
+    Ok(idle)
+}
+
 async fn under_lease(app: &App, guid: &Guid, permits: &Semaphore) -> Result<bool, Error> {
-    let key = format!("to0/{guid}");
-    // Each taking has its own name: within a process too, whoever holds it is alone.
-    let holder = format!("{}/{:016x}", app.replica, app.random.rng().next_u64());
+    let (key, holder) = (format!("to0/{guid}"), holder(app));
     if !lease::try_acquire(&app.db, &key, &holder, app.clock.now(), LEASE_SECONDS).await? {
         return Ok(false);
     }

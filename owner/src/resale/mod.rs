@@ -11,6 +11,7 @@ mod store;
 mod tests;
 
 use std::fmt;
+use std::time::Duration;
 
 use fdo_protocol::Guid;
 use fdo_protocol::crypto::{KeyType, VerifyingKey};
@@ -25,6 +26,10 @@ use crate::ca::{self, Reason};
 use crate::inventory::{self, Device, DeviceState};
 use crate::vouchers::{self, State as VoucherState};
 use crate::{keys, onboarding, registration};
+
+/// How often, and at which distance, a sale asks whether the last registration has ended.
+const REGISTRATION_TRIES: u32 = 100;
+const REGISTRATION_PAUSE: Duration = Duration::from_millis(50);
 
 /// How far a sale has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +119,8 @@ pub enum Error {
     HandedOver(Guid),
     #[error("nothing of the voucher of {0} has left yet; hand it over first")]
     NothingLeft(Guid),
+    #[error("{0} is being registered at a rendezvous at this moment; ask again in a minute")]
+    Registering(Guid),
     #[error("there is no sale of {0}")]
     NotFound(String),
     #[error("the owner key that {0} ends in is not here any more")]
@@ -243,6 +250,7 @@ async fn sign(
 /// Says that the voucher leaves, before a byte of it does; from here on the sale stands. Gives the sale with its bytes,
 /// again and again.
 pub async fn hand_over(app: &App, actor: &str, guid: &Guid) -> Result<Resale, Error> {
+    last_registration_ends(app, guid, REGISTRATION_TRIES).await?;
     let now = app.clock.now();
     let transaction = database::begin(&app.db).await?;
     let first = store::hand_over(&transaction, now, guid).await?;
@@ -253,6 +261,20 @@ pub async fn hand_over(app: &App, actor: &str, guid: &Guid) -> Result<Resale, Er
         transaction.commit().await?;
     }
     Ok(sale)
+}
+
+/// A TO0 that was under way when the device was sold must not come after its new owner's.
+async fn last_registration_ends(app: &App, guid: &Guid, tries: u32) -> Result<(), Error> {
+    if store::get(&app.db, guid).await?.state != State::Sold {
+        return Ok(());
+    }
+    for _ in 0..tries {
+        if registration::is_idle(app, guid).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(REGISTRATION_PAUSE).await;
+    }
+    Err(Error::Registering(*guid))
 }
 
 /// Says that the new owner has the voucher: the device is forgotten, and only what was sold to whom is kept. Nothing

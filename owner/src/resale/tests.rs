@@ -168,6 +168,26 @@ async fn a_sale_is_called_off_while_nothing_has_left_and_may_then_go_to_another(
 }
 
 #[tokio::test]
+async fn nothing_leaves_while_a_registration_is_under_way() {
+    let owner = Owner::on_all().await.swap_remove(0);
+    let mut maker = Maker::new(60, KeyType::P256);
+    let guid = bought(&owner, &mut maker, "SN-1").await;
+    let (next, db) = (stranger(61, KeyType::P256), &owner.app.db);
+    let key = format!("to0/{guid}");
+    assert!(fdo_service::lease::try_acquire(db, &key, "the registrar", NOW, 300).await.unwrap());
+    sell(&owner, "SN-1", next.verifying_key(), true).await.unwrap();
+    let refused = last_registration_ends(&owner.app, &guid, 1).await;
+    assert!(matches!(refused, Err(Error::Registering(_))), "{refused:?}");
+    assert_eq!(find(db, &guid).await.unwrap().unwrap().state, State::Sold);
+    let (sale, released) = tokio::join!(
+        hand_over(&owner.app, "tester", &guid),
+        fdo_service::lease::release(db, &key, "the registrar"),
+    );
+    released.unwrap();
+    assert_eq!(sale.unwrap().state, State::HandedOver);
+}
+
+#[tokio::test]
 async fn two_sales_at_once_sign_once() {
     for owner in Owner::on_all().await {
         let mut maker = Maker::new(51, KeyType::P256);
