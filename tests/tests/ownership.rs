@@ -6,7 +6,7 @@ use fdo_device::{Agent, Attempts, HttpTransport, OnboardError, Onboarded, Policy
 use fdo_manufacturer::config::{ConditionalPlace, Place};
 use fdo_owner::app::Running;
 use fdo_protocol::crypto::KeyType;
-use fdo_service::cli::ApiClient;
+use fdo_service::cli::{ApiClient, CliError};
 use fdo_service::host::config::Listen;
 use fdo_service::host::random::Random;
 use fdo_tests::world::{World, free_port, onboard};
@@ -174,6 +174,57 @@ async fn the_voucher_that_an_onboarding_leaves_onboards_the_device_again() {
     let all = certificates(&world.owner_api).await;
     assert_eq!(all.iter().filter(|(state, _)| state == "issued").count(), 1, "{all:?}");
     assert_eq!(all.iter().filter(|(_, reason)| *reason == "superseded").count(), 2, "{all:?}");
+    world.stop().await;
+}
+
+/// What is sold, what of it is in use, and what the sale's voucher hashes to.
+async fn shown(api: &ApiClient, serial: &str) -> (String, String, Option<String>) {
+    let device = device_at(api, serial).await.unwrap();
+    let guid = device["guid"].as_str().unwrap();
+    let voucher: Value = api.get(&format!("/api/v1/vouchers/{guid}")).await.unwrap();
+    let sale = api.get::<Value>(&format!("/api/v1/resales/{guid}")).await.ok();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&device["state"]), text(&voucher["state"]), sale.map(|sale| text(&sale["sha256"])))
+}
+
+async fn sell(world: &World, serial: &str, new: &Value) -> Result<Value, CliError> {
+    world.owner_api.post(&format!("/api/v1/vouchers/{serial}/resell"), new).await
+}
+
+#[tokio::test]
+async fn an_owner_that_dies_while_it_sells_has_sold_a_device_wholly_or_not_at_all() {
+    let mut world = World::new().await;
+    world.enrol().await;
+    let serials: Vec<String> = (0..12).map(|number| format!("SN-{number}")).collect();
+    for serial in &serials {
+        world.admit(serial).await;
+        world.device(serial).init(&world.birth(serial, KeyType::P256)).await.unwrap();
+    }
+    let names: Vec<&str> = serials.iter().map(String::as_str).collect();
+    world.buy(&names).await;
+    let next = next_owner(&world).await;
+    let new = json!({ "to": key_of(&next.api, KeyType::P256).await, "even_if_never_onboarded": true });
+    // Six are asked for at once, and the owner is gone when the first of them was answered.
+    let first = Box::pin(sell(&world, &serials[0], &new));
+    let others = futures_util::future::join_all(serials[1..6].iter().map(|serial| sell(&world, serial, &new)));
+    let answered = futures_util::future::select(first, Box::pin(others)).await;
+    drop(answered);
+    world.owner.take().unwrap().kill().await;
+    let folder = world.directory.path().join("owner");
+    let (clock, random) = (world.clock.clone(), Random::seeded(9));
+    world.owner = Some(fdo_owner::app::start(&world.owner_config, &folder, clock, random).await.unwrap());
+
+    for serial in &serials {
+        let (device, voucher, sale) = shown(&world.owner_api, serial).await;
+        assert_eq!((device == "sold", voucher == "sold"), (sale.is_some(), sale.is_some()), "{serial}: {device}");
+        // Whoever did not hear the answer asks again, and gets what was signed.
+        let answer = sell(&world, serial, &new).await.unwrap();
+        assert!(sale.is_none_or(|hash| answer["sha256"] == hash), "{serial} was signed twice");
+        assert_eq!(sell(&world, serial, &new).await.unwrap(), answer);
+    }
+    let sales: Vec<Value> = world.owner_api.pages("/api/v1/resales").await.unwrap();
+    assert_eq!(sales.len(), serials.len());
+    next.running.stop().await;
     world.stop().await;
 }
 
