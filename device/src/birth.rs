@@ -8,7 +8,7 @@ use fdo_protocol::cbor::ByteString;
 use fdo_protocol::crypto::{KeyType, SigningKey};
 use fdo_protocol::di;
 use fdo_protocol::messages::di::DeviceMfgInfo;
-use fdo_protocol::{Guid, HmacType, PublicKeyEncoding, PublicKeyType};
+use fdo_protocol::{Guid, HmacType, PublicKeyEncoding};
 use rand_core::Rng as _;
 use zeroize::Zeroizing;
 
@@ -107,10 +107,7 @@ impl<T: Transport> Agent<T> {
             .map_err(|_| fdo_protocol::Error::Internal("certification request"))?;
         let secrets = Secrets::new(key.clone(), draft.hmac_secret);
         let (request, state) = di::device::begin(DeviceMfgInfo {
-            key_type: match birth.key_type {
-                KeyType::P256 => PublicKeyType::Secp256r1,
-                KeyType::P384 => PublicKeyType::Secp384r1,
-            },
+            key_type: birth.key_type.into(),
             key_encoding: PublicKeyEncoding::X509,
             serial_number: birth.serial.clone(),
             device_info: birth.model.clone(),

@@ -36,7 +36,7 @@ pub struct Config {
     pub serial: Option<String>,
     /// The model, for `init`.
     pub model: String,
-    /// The curve of the device's keys: `P-256` or `P-384`.
+    /// The type of the device's key: `P-256`, `P-384`, `RSA2048` or `RSA3072`.
     pub key_type: String,
     /// `ECDH256`, `DHKEXid14` and so on; by the owner's key, else the device's, if none.
     pub key_exchange: Option<String>,
@@ -219,12 +219,12 @@ impl Config {
         Ok(())
     }
 
-    /// The curve of the device's keys.
+    /// The type of the device's key.
     ///
     /// # Errors
     /// [`ConfigError::Value`].
     pub fn parsed_key_type(&self) -> Result<KeyType, ConfigError> {
-        let wrong = |_| ConfigError::Value { key: "key_type", reason: "must be P-256 or P-384" };
+        let wrong = |_| ConfigError::Value { key: "key_type", reason: "must be P-256, P-384, RSA2048 or RSA3072" };
         self.key_type.parse().map_err(wrong)
     }
 

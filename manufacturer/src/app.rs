@@ -107,7 +107,13 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     let sealing_file = key_folder.join("sealing.key");
     let sealing = SealingKey::new(*secret_file::load_or_create_key(&sealing_file, &mut random.rng())?);
     let naming = Naming { maker: &config.name, hosts: &config.claims.names };
-    let keys = Arc::new(Keys::load_or_create(&key_folder, naming, clock.now(), &mut random.rng())?);
+    let keys = Arc::new(Keys::load_or_create(
+        &key_folder,
+        &config.rsa_key_types()?,
+        naming,
+        clock.now(),
+        &mut random.rng(),
+    )?);
     let operators = Operators::new(db.clone(), clock.clone(), random.clone());
     let operator_token = operators.bootstrap(data_dir).await?;
     // In the database everywhere: message 10 writes to it anyway, and so a DI survives a restart between 11 and 13.

@@ -5,6 +5,7 @@ mod rendezvous;
 use std::path::Path;
 
 use fdo_protocol::RendezvousInfo;
+use fdo_protocol::crypto::KeyType;
 use fdo_service::endpoint::LimitSettings;
 use fdo_service::host::config::Listen;
 use fdo_service::host::telemetry::LogFormat;
@@ -34,6 +35,8 @@ pub struct Config {
     pub admission: Admission,
     /// Where devices look for their owner, in order; `http://127.0.0.1:8041` if absent.
     pub rendezvous: Option<Vec<Place>>,
+    /// Sizes of RSA keys for vouchers, `RSA2048` and `RSA3072`, made when they are named first; none if empty.
+    pub rsa_keys: Vec<String>,
     /// The device listener (DI).
     pub listen: Listen,
     /// The operators' listener.
@@ -105,6 +108,7 @@ impl Default for Config {
             log_format: LogFormat::Human,
             admission: Admission::Listed,
             rendezvous: None,
+            rsa_keys: Vec::new(),
             listen: Listen::at("127.0.0.1:8038"),
             operators: Listen::at("127.0.0.1:8039"),
             claims: ClaimsSettings::default(),
@@ -142,6 +146,8 @@ pub enum SettingError {
     RendezvousWithoutOwners,
     #[error("`name` must have 1 to 40 characters, none of them a control character")]
     Name,
+    #[error("`rsa_keys` entry {0:?}: write RSA2048 or RSA3072")]
+    RsaKeys(String),
     #[error("`claims.names` is empty: name at least one host name or address for the certificate")]
     ClaimsNames,
 }
@@ -180,6 +186,15 @@ impl Config {
         }
     }
 
+    /// The types of RSA keys that vouchers may begin with.
+    pub fn rsa_key_types(&self) -> Result<Vec<KeyType>, SettingError> {
+        let read = |name: &String| match name.parse::<KeyType>() {
+            Ok(key_type) if key_type.modulus_bits().is_some() => Ok(key_type),
+            _ => Err(SettingError::RsaKeys(name.clone())),
+        };
+        self.rsa_keys.iter().map(read).collect()
+    }
+
     /// Checks what no type checks.
     pub fn check(&self) -> Result<(), SettingError> {
         let length = self.name.chars().count();
@@ -189,6 +204,7 @@ impl Config {
         if self.claims.names.is_empty() {
             return Err(SettingError::ClaimsNames);
         }
+        self.rsa_key_types()?;
         self.rendezvous_info().map(|_| ())
     }
 }

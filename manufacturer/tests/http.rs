@@ -134,7 +134,8 @@ async fn a_device_is_born_bought_and_handed_over() {
     let request = world.client.post(import).bearer_auth(&world.token).header("content-type", "text/csv").body(csv);
     assert_eq!(json_of(request.send().await.unwrap()).await.1["accepted"], 2);
 
-    let keys = KeyType::ALL.map(|key_type| SigningKey::generate(key_type, &mut Random::system().rng()).unwrap());
+    let keys =
+        KeyType::ELLIPTIC.map(|key_type| SigningKey::generate(key_type, &mut Random::system().rng()).unwrap());
     let claims =
         |token: &str, body: Value| world.client.post(world.pull("/claims")).bearer_auth(token).json(&body).send();
     let mut tokens = Vec::new();

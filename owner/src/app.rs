@@ -72,7 +72,7 @@ impl App {
         config.check()?;
         data_dir::create(data_dir)?;
         let sealing = keys::sealing_key(data_dir, config.sealing_key.as_deref(), &mut random.rng())?;
-        let keys = OwnerKeys::load_or_create(&data_dir.join("keys"), &mut random.rng())?;
+        let keys = OwnerKeys::load_or_create(&data_dir.join("keys"), &config.rsa_key_types()?, &mut random.rng())?;
         let guard = Guard::new(&config.outbound_allow)?;
         let db = database::connect(&config.database_url(data_dir)).await?;
         database::migrate::<Migrator>(&db).await?;

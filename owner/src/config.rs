@@ -6,6 +6,7 @@ mod provisioning;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 
+use fdo_protocol::crypto::KeyType;
 use fdo_protocol::rendezvous_info::{RvTo2Addr, RvTo2AddrEntry, Scheme};
 use fdo_service::endpoint::LimitSettings;
 use fdo_service::host::config::Listen;
@@ -37,6 +38,8 @@ pub struct Config {
     pub workers: Option<usize>,
     /// The file of the sealing key, where it does not lie in the data directory.
     pub sealing_key: Option<PathBuf>,
+    /// Sizes of RSA owner keys, `RSA2048` and `RSA3072`, made when they are named first; none if empty.
+    pub rsa_keys: Vec<String>,
     /// Where devices reach this service (RVTO2Addr of TO0), such as `https://owner.example:8043`.
     pub public_url: Option<String>,
     /// Addresses beyond the public ones that this service may call: "loopback", "private", or networks.
@@ -95,6 +98,7 @@ impl Default for Config {
             database: None,
             workers: None,
             sealing_key: None,
+            rsa_keys: Vec::new(),
             public_url: None,
             outbound_allow: Vec::new(),
             listen: Listen::at("127.0.0.1:8043"),
@@ -123,6 +127,8 @@ pub enum SettingError {
     PublicUrl(String),
     #[error("`{setting}` = {value} must be from {least} to {most}")]
     Range { setting: &'static str, value: u64, least: u64, most: u64 },
+    #[error("`rsa_keys` entry {0:?}: write RSA2048 or RSA3072")]
+    RsaKeys(String),
     #[error("`public_url` = {0} must look like http://host:port or https://host:port, without a path")]
     Url(String),
     #[error("`listen.address` = {address} is no address: {source}")]
@@ -147,7 +153,17 @@ impl Config {
             return Err(SettingError::PublicUrl(address.clone()));
         }
         self.check_ranges()?;
+        self.rsa_key_types()?;
         self.rv_to2_addr().map(|_| ())
+    }
+
+    /// The types of RSA owner keys to have.
+    pub fn rsa_key_types(&self) -> Result<Vec<KeyType>, SettingError> {
+        let read = |name: &String| match name.parse::<KeyType>() {
+            Ok(key_type) if key_type.modulus_bits().is_some() => Ok(key_type),
+            _ => Err(SettingError::RsaKeys(name.clone())),
+        };
+        self.rsa_keys.iter().map(read).collect()
     }
 
     fn check_ranges(&self) -> Result<(), SettingError> {

@@ -19,8 +19,8 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The key is of a kind or a strength that is not allowed; use P-256 or P-384.
-    #[error("key refused ({reason}): use a P-256 or P-384 key")]
+    /// The key is of a kind or a strength that is not allowed; use P-256, P-384 or RSA.
+    #[error("key refused ({reason}): use a P-256, P-384 or RSA key (2048 or 3072 bits)")]
     UnsupportedKey {
         /// What is wrong with the key.
         reason: &'static str,

@@ -53,16 +53,19 @@ pub struct LdevidProfile {
     pub organization: Option<String>,
     /// What the certificate may be used for.
     pub extended_key_uses: Vec<ExtendedKeyUse>,
+    /// Whether a device may have its LDevID for an RSA key.
+    pub allow_rsa: bool,
 }
 
 impl Default for LdevidProfile {
-    /// 90 days, backdated by 5 minutes, for TLS clients.
+    /// 90 days, backdated by 5 minutes, for TLS clients with elliptic curve keys.
     fn default() -> Self {
         Self {
             validity_seconds: 90 * DAY,
             backdate_seconds: 5 * 60,
             organization: None,
             extended_key_uses: vec![ExtendedKeyUse::ClientAuth],
+            allow_rsa: false,
         }
     }
 }
@@ -80,6 +83,9 @@ impl LdevidProfile {
         if self.validity_seconds == 0 || self.validity_seconds > MAX_VALIDITY {
             let reason = "it must be between 1 second and 366 days";
             return Err(Error::InvalidField { field: "LDevID validity", reason });
+        }
+        if csr.public_key().key_type().curve().is_none() && !self.allow_rsa {
+            return Err(Error::UnsupportedKey { reason: "the profile of LDevIDs has no RSA keys" });
         }
         if now >= issuer.not_after() {
             return Err(Error::NotValidNow {

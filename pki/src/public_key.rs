@@ -1,9 +1,8 @@
-//! Which public keys may have a certificate here: P-256 and P-384 (EST-16); the rest is refused by name.
+//! Which public keys may have a certificate here: P-256, P-384 and RSA of 2048 and 3072 bits (EST-16); the rest is
+//! refused by name.
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc5912, rfc8410};
-use der::Sequence;
-use der::asn1::UintRef;
 use fdo_protocol::crypto::VerifyingKey;
 
 use crate::Error;
@@ -15,8 +14,12 @@ pub(crate) fn parse_key(spki: &[u8]) -> Result<VerifyingKey, Error> {
     let info: PublicKeyInfo = asn1::decode("public key", spki, crate::MAX_CERTIFICATE)?;
     match info.algorithm.oid {
         rfc5912::ID_EC_PUBLIC_KEY => {}
-        rfc5912::RSA_ENCRYPTION if rsa_bits(&info) < 2048 => return refuse("RSA of less than 2048 bits"),
-        rfc5912::RSA_ENCRYPTION => return refuse("RSA keys are not issued certificates"),
+        rfc5912::RSA_ENCRYPTION => {
+            return VerifyingKey::from_spki_der(spki).or_else(|error| match error {
+                fdo_protocol::Error::Unsupported(why) => refuse(why.trim_start_matches("public key: ")),
+                _ => refuse("its numbers do not decode"),
+            });
+        }
         rfc8410::ID_ED_25519 => return refuse("Ed25519 keys are not issued certificates"),
         _ => return refuse("its type is not known"),
     }
@@ -27,19 +30,4 @@ pub(crate) fn parse_key(spki: &[u8]) -> Result<VerifyingKey, Error> {
         None => return refuse("its curve is not named"),
     }
     VerifyingKey::from_spki_der(spki).or_else(|_| refuse("its point is not on the curve"))
-}
-
-/// Length of an RSA modulus; 0 where it cannot be read.
-fn rsa_bits(info: &PublicKeyInfo) -> usize {
-    #[derive(Sequence)]
-    struct RsaKey<'a> {
-        modulus: UintRef<'a>,
-        exponent: UintRef<'a>,
-    }
-    let Some(Ok(key)) = info.key.as_bytes().map(<RsaKey<'_> as der::Decode>::from_der) else {
-        return 0;
-    };
-    let modulus = key.modulus.as_bytes();
-    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    (modulus.len() * 8).saturating_sub(leading)
 }

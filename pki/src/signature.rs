@@ -2,19 +2,22 @@
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5912;
+use der::asn1::Any;
 use fdo_protocol::crypto::{CertificateAlgorithm, KeyType, verify_certificate_signature};
 use spki::AlgorithmIdentifierOwned;
 
 use crate::Error;
 use crate::asn1::Signed;
 
-/// The algorithm of our own signatures: ECDSA with the hash that belongs to the curve.
+/// The algorithm of our own signatures: the one that belongs to the type of the key. Nothing here signs with PSS.
 pub(crate) fn algorithm_of(key_type: KeyType) -> AlgorithmIdentifierOwned {
-    let oid = match key_type {
-        KeyType::P256 => rfc5912::ECDSA_WITH_SHA_256,
-        KeyType::P384 => rfc5912::ECDSA_WITH_SHA_384,
+    let (oid, parameters) = match key_type {
+        KeyType::P256 => (rfc5912::ECDSA_WITH_SHA_256, None),
+        KeyType::P384 => (rfc5912::ECDSA_WITH_SHA_384, None),
+        KeyType::Rsa2048 | KeyType::RsaPss2048 => (rfc5912::SHA_256_WITH_RSA_ENCRYPTION, Some(Any::null())),
+        KeyType::Rsa3072 | KeyType::RsaPss3072 => (rfc5912::SHA_384_WITH_RSA_ENCRYPTION, Some(Any::null())),
     };
-    AlgorithmIdentifierOwned { oid, parameters: None }
+    AlgorithmIdentifierOwned { oid, parameters }
 }
 
 fn supported(oid: ObjectIdentifier) -> Option<CertificateAlgorithm> {

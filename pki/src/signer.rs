@@ -6,13 +6,13 @@ use crate::Error;
 
 /// A key that can sign certificates and requests.
 pub trait CertificateSigner {
-    /// The curve of the key.
+    /// The type of the key.
     fn key_type(&self) -> KeyType;
 
     /// The public half.
     fn public_key(&self) -> &VerifyingKey;
 
-    /// Signs `tbs` with the curve's hash; the signature is a DER `ECDSA-Sig-Value`.
+    /// Signs `tbs` with the hash of the key's type; the signature is a DER `ECDSA-Sig-Value`, or RSA's PKCS#1 v1.5.
     fn sign_der(&self, tbs: &[u8]) -> Result<Vec<u8>, Error>;
 }
 

@@ -8,10 +8,10 @@ use std::process::Command;
 
 use fdo_pki::{
     Certificate, ChainPolicy, Csr, DeviceChain, Error, HardwareModule, IdevidProfile, IdevidSubject,
-    LdevidProfile, Lifetime, ServerName, TrustedCas, build_csr, make_tls_server, pem, pkcs7,
+    LdevidProfile, LdevidSubject, Lifetime, ServerName, TrustedCas, build_csr, make_tls_server, pem, pkcs7,
 };
 use fdo_protocol::crypto::{KeyType, SigningKey};
-use fixtures::{NOW, World, key, rng, serial};
+use fixtures::{NOW, World, guid, key, rng, serial};
 
 /// Runs `openssl` in `dir`; standard output, or what it complained about.
 fn openssl(dir: &Path, line: &str) -> Result<String, String> {
@@ -108,6 +108,72 @@ fn requests_made_by_openssl_are_accepted_in_every_encoding() {
 }
 
 #[test]
+fn rsa_keys_have_idevids_and_where_the_profile_allows_ldevids() {
+    for bits in [2048, 3072] {
+        let dir = tempfile::tempdir().unwrap();
+        openssl(dir.path(), &format!("genrsa -out k {bits}")).unwrap();
+        for digest in ["sha256", "sha384", "sha512"] {
+            let new = format!("req -new -key k -{digest} -subj /CN=dev -outform DER -out d");
+            openssl(dir.path(), &new).unwrap();
+            Csr::parse(&std::fs::read(dir.path().join("d")).unwrap()).unwrap().verify().unwrap();
+        }
+        let mut world = World::p256();
+        world.device = SigningKey::from_pem(&std::fs::read_to_string(dir.path().join("k")).unwrap()).unwrap();
+        let der = build_csr(&world.device, Some("device"), &serial()).unwrap();
+        std::fs::write(dir.path().join("csr.pem"), pem::encode_csr(&der).unwrap()).unwrap();
+        let text = openssl(dir.path(), "req -in csr.pem -noout -verify").unwrap();
+        assert!(text.contains("verify OK"), "{text}");
+        let mut forged = der.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(matches!(Csr::parse(&forged).unwrap().verify(), Err(Error::BadSignature { .. })));
+
+        let idevid = world.plain_idevid();
+        write_pem(dir.path(), "ca.pem", world.device_ca.issued.der());
+        write_pem(dir.path(), "leaf.pem", idevid.der());
+        openssl(dir.path(), &format!("verify -attime {} -CAfile ca.pem leaf.pem", NOW + 60)).unwrap();
+        let text = openssl(dir.path(), "x509 -in leaf.pem -noout -text").unwrap();
+        assert!(text.contains(&format!("Public-Key: ({bits} bit)")), "{text}");
+        let mut trusted = TrustedCas::new();
+        trusted.pin_certificate(Certificate::parse(world.device_ca.issued.der()).unwrap());
+        let chain = [idevid.der().to_vec(), world.device_ca.issued.der().to_vec()];
+        let chain = DeviceChain::parse(&chain).unwrap();
+        assert_eq!(chain.leaf_key(), world.device.verifying_key());
+        chain.verify(&trusted, &ChainPolicy::default()).unwrap();
+
+        let device = LdevidSubject { serial: Some(serial()), guid: guid() };
+        let csr = world.csr();
+        let refused = LdevidProfile::default().prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng);
+        assert!(matches!(refused, Err(Error::UnsupportedKey { .. })));
+        world.ldevid(&LdevidProfile { allow_rsa: true, ..LdevidProfile::default() });
+    }
+}
+
+#[test]
+fn a_device_chain_under_an_rsa_ca_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    for bits in [2048, 4096] {
+        let ca = format!("req -x509 -newkey rsa:{bits} -nodes -keyout cak -out ca.pem -subj /CN=ca -days 9000");
+        openssl(dir.path(), &ca).unwrap();
+        openssl(dir.path(), "req -new -newkey rsa:2048 -nodes -keyout k -out c -subj /CN=dev").unwrap();
+        openssl(dir.path(), "x509 -req -in c -CA ca.pem -CAkey cak -set_serial 7 -days 9000 -out leaf.pem")
+            .unwrap();
+        let read = |name: &str| {
+            pem::decode_certificates(&std::fs::read_to_string(dir.path().join(name)).unwrap()).unwrap().remove(0)
+        };
+        let (ca, leaf) = (read("ca.pem"), read("leaf.pem"));
+        let mut trusted = TrustedCas::new();
+        trusted.pin_certificate(Certificate::parse(&ca).unwrap());
+        let chain = DeviceChain::parse(&[leaf.clone(), ca.clone()]).unwrap();
+        assert_eq!(chain.leaf_key().key_type(), KeyType::Rsa2048);
+        chain.verify(&trusted, &ChainPolicy::default()).unwrap();
+        let mut forged = leaf;
+        *forged.last_mut().unwrap() ^= 1;
+        let forged = DeviceChain::parse(&[forged, ca]).unwrap();
+        assert!(forged.verify(&trusted, &ChainPolicy::default()).is_err());
+    }
+}
+
+#[test]
 fn weak_and_unlisted_keys_are_refused_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |make: &str| {
@@ -118,7 +184,8 @@ fn weak_and_unlisted_keys_are_refused_as_such() {
         }
     };
     assert!(refused("req -new -newkey rsa:1024").contains("less than 2048"));
-    assert!(refused("req -new -newkey rsa:2048").contains("not issued"));
+    assert!(refused("req -new -newkey rsa:2056").contains("3072"));
+    assert!(refused("req -new -newkey rsa:2048 -pkeyopt rsa_keygen_pubexp:3").contains("exponent"));
     assert!(refused("req -new -newkey ec -pkeyopt ec_paramgen_curve:secp256k1").contains("curve"));
     assert!(refused("req -new -newkey ec -pkeyopt ec_paramgen_curve:secp521r1").contains("curve"));
     assert!(refused("req -new -newkey ed25519").contains("Ed25519"));

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 fn floor(c: &mut Criterion) {
     let mut group = c.benchmark_group("public-key operations");
-    for key_type in KeyType::ALL {
+    for key_type in KeyType::ELLIPTIC {
         let mut world = World::new(key_type);
         let signature = world.owner.sign(&[0; 256]).unwrap();
         group.bench_function(BenchmarkId::new("sign", key_type), |b| {
@@ -34,27 +34,34 @@ fn floor(c: &mut Criterion) {
         });
         let suite = KexSuite::for_key(key_type);
         let pair = OwnerKeyExchange::generate(suite, &mut world.rng).unwrap();
-        let (x_b, _) = KeyExchangeReply::answer(suite, pair.public(), &mut world.rng).unwrap();
+        let (x_b, _) =
+            KeyExchangeReply::answer(suite, pair.public(), world.owner.verifying_key(), &mut world.rng).unwrap();
         group.bench_function(BenchmarkId::new("key exchange", key_type), |b| {
             b.iter(|| {
                 let pair = OwnerKeyExchange::generate(suite, &mut world.rng).unwrap();
-                black_box(pair.finish(&x_b).unwrap());
+                black_box(pair.finish(&x_b, &world.owner).unwrap());
             });
         });
     }
     group.finish();
 }
 
-fn finite_field(c: &mut Criterion) {
+fn with_rsa_owners(c: &mut Criterion) {
     let mut group = c.benchmark_group("key exchange");
     let rng = &mut ChaCha20Rng::seed_from_u64(1);
-    for suite in [KexSuite::Dhkexid14, KexSuite::Dhkexid15] {
+    for (suite, key_type) in [
+        (KexSuite::Dhkexid14, KeyType::Rsa2048),
+        (KexSuite::Dhkexid15, KeyType::Rsa3072),
+        (KexSuite::Asymkex2048, KeyType::Rsa2048),
+        (KexSuite::Asymkex3072, KeyType::Rsa3072),
+    ] {
+        let owner = support::key(key_type, 1, rng);
         let pair = OwnerKeyExchange::generate(suite, rng).unwrap();
-        let (x_b, _) = KeyExchangeReply::answer(suite, pair.public(), rng).unwrap();
+        let (x_b, _) = KeyExchangeReply::answer(suite, pair.public(), owner.verifying_key(), rng).unwrap();
         group.bench_function(BenchmarkId::new("owner", suite.name()), |b| {
             b.iter(|| {
                 let pair = OwnerKeyExchange::generate(suite, rng).unwrap();
-                black_box(pair.finish(&x_b).unwrap());
+                black_box(pair.finish(&x_b, &owner).unwrap());
             });
         });
     }
@@ -77,7 +84,7 @@ fn tunnel(c: &mut Criterion) {
 
 fn voucher(c: &mut Criterion) {
     let mut group = c.benchmark_group("voucher");
-    for key_type in KeyType::ALL {
+    for key_type in KeyType::ELLIPTIC {
         let world = World::new(key_type);
         let bytes = world.voucher.bytes().to_vec();
         group.bench_function(BenchmarkId::new("decode and verify, 1 entry", key_type), |b| {
@@ -98,7 +105,7 @@ fn voucher(c: &mut Criterion) {
 
 fn rendezvous(c: &mut Criterion) {
     let mut group = c.benchmark_group("rendezvous");
-    for key_type in KeyType::ALL {
+    for key_type in KeyType::ELLIPTIC {
         let mut world = World::new(key_type);
         let secrets = world.secrets();
         let address = RvTo2Addr(vec![RvTo2AddrEntry::at(Scheme::Http, "127.0.0.1", 8043)]);
@@ -122,7 +129,7 @@ fn rendezvous(c: &mut Criterion) {
 
 fn owner(c: &mut Criterion) {
     let mut group = c.benchmark_group("owner");
-    for key_type in KeyType::ALL {
+    for key_type in KeyType::ELLIPTIC {
         let mut world = World::new(key_type);
         let secrets = world.secrets();
         let (hello, device) =
@@ -162,6 +169,6 @@ fn owner(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(50).measurement_time(std::time::Duration::from_secs(2)).warm_up_time(std::time::Duration::from_millis(500));
-    targets = floor, finite_field, tunnel, voucher, rendezvous, owner
+    targets = floor, with_rsa_owners, tunnel, voucher, rendezvous, owner
 }
 criterion_main!(benches);

@@ -38,6 +38,11 @@ pub enum Error {
     /// The peer wants something that this side does not offer.
     #[error("not supported: {0}")]
     Unsupported(&'static str),
+    /// The device attests itself by EPID, which nobody can verify any more.
+    #[error(
+        "an EPID device: Intel ended the service that its signatures need, so a device must have an ECDSA or RSA key"
+    )]
+    Epid,
     /// The peer ended the conversation with message 255.
     #[error("the peer reports {0}")]
     Peer(ErrorMessage),
@@ -170,13 +175,23 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Malformed(_) => ErrorCode::MessageBody,
-            Self::Rejected(_) | Self::OutOfSequence { .. } | Self::Unsupported(_) => ErrorCode::InvalidMessage,
+            Self::Rejected(_) | Self::OutOfSequence { .. } | Self::Unsupported(_) | Self::Epid => {
+                ErrorCode::InvalidMessage
+            }
             Self::InvalidToken(_) => ErrorCode::InvalidToken,
             Self::Voucher(_) => ErrorCode::InvalidVoucher,
             Self::OwnerSignature => ErrorCode::InvalidOwnerSignBody,
             Self::NotFound(_) => ErrorCode::NotFound,
             Self::CredentialReuse => ErrorCode::CredReuse,
             Self::Peer(_) | Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// What a peer is told: the fixed text of the code. An EPID device is told why, for its maker cannot see our log.
+    pub fn text(&self) -> &'static str {
+        match self {
+            Self::Epid => "EPID devices are not supported: the EPID service has ended",
+            other => other.code().text(),
         }
     }
 

@@ -29,9 +29,12 @@ pub enum HmacType {
 }
 
 impl HashType {
-    /// The strength that goes with a pair of device key and owner key: the greater of both.
+    /// The strength that goes with a pair of device key and owner key: SHA-384 where P-384 is one of them, or both are
+    /// RSA of 3072 bits.
     pub fn for_keys(device: KeyType, owner: KeyType) -> Self {
-        if device == KeyType::P384 || owner == KeyType::P384 { Self::Sha384 } else { Self::Sha256 }
+        let is_large_rsa = |key_type: KeyType| key_type.modulus_bits() == Some(3072);
+        let is_p384 = device == KeyType::P384 || owner == KeyType::P384;
+        if is_p384 || (is_large_rsa(device) && is_large_rsa(owner)) { Self::Sha384 } else { Self::Sha256 }
     }
 
     fn number(self) -> i64 {

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::cbor::{Decode, Encode, Kind, Reader, Writer};
-use crate::crypto::{KeyType, VerifyingKey};
+use crate::crypto::{Curve, KeyType, VerifyingKey};
 use crate::error::Error;
 
 /// `pkType`.
@@ -41,30 +41,59 @@ impl PublicKeyType {
     /// The type with this number.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for an unknown one.
+    /// [`Error::Epid`] for those of EPID, [`Error::Unsupported`] for an unknown one.
     pub fn from_number(number: u64) -> Result<Self, Error> {
         Self::ALL
             .iter()
             .find(|(_, known)| *known == number)
             .map(|(known, _)| *known)
-            .ok_or(Error::Unsupported("public key type"))
+            .ok_or(if matches!(number, 90..=92) { Error::Epid } else { Error::Unsupported("public key type") })
     }
 
-    /// The curve, unless it is RSA.
-    pub fn key_type(self) -> Option<KeyType> {
+    /// The keys that this type is said of.
+    pub fn key_types(self) -> &'static [KeyType] {
         match self {
-            Self::Secp256r1 => Some(KeyType::P256),
-            Self::Secp384r1 => Some(KeyType::P384),
-            _ => None,
+            Self::Rsa2048Restr => &[KeyType::Rsa2048],
+            Self::RsaPkcs => &[KeyType::Rsa2048, KeyType::Rsa3072],
+            Self::RsaPss => &[KeyType::RsaPss2048, KeyType::RsaPss3072],
+            Self::Secp256r1 => &[KeyType::P256],
+            Self::Secp384r1 => &[KeyType::P384],
         }
+    }
+
+    /// The type by which a key is named unless something else says another: RSA2048RESTR where that fits.
+    pub fn usual(key: &VerifyingKey) -> Self {
+        match key.key_type() {
+            KeyType::P256 => Self::Secp256r1,
+            KeyType::P384 => Self::Secp384r1,
+            KeyType::Rsa2048 if key.has_usual_exponent() => Self::Rsa2048Restr,
+            KeyType::Rsa2048 | KeyType::Rsa3072 => Self::RsaPkcs,
+            KeyType::RsaPss2048 | KeyType::RsaPss3072 => Self::RsaPss,
+        }
+    }
+
+    /// Takes a key that was said to be of this type.
+    fn take(self, key: VerifyingKey) -> Result<VerifyingKey, Error> {
+        let key = if self == Self::RsaPss && key.point().is_none() { key.with_pss()? } else { key };
+        if !self.key_types().contains(&key.key_type()) {
+            return Err(Error::Rejected("public key of another type than said"));
+        }
+        if self == Self::Rsa2048Restr && !key.has_usual_exponent() {
+            return Err(Error::Rejected("an RSA2048RESTR key with another exponent than 65537"));
+        }
+        Ok(key)
     }
 }
 
 impl From<KeyType> for PublicKeyType {
+    /// The usual one, for a key with the usual exponent.
     fn from(key_type: KeyType) -> Self {
         match key_type {
             KeyType::P256 => Self::Secp256r1,
             KeyType::P384 => Self::Secp384r1,
+            KeyType::Rsa2048 => Self::Rsa2048Restr,
+            KeyType::Rsa3072 => Self::RsaPkcs,
+            KeyType::RsaPss2048 | KeyType::RsaPss3072 => Self::RsaPss,
         }
     }
 }
@@ -114,27 +143,21 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// The key as SubjectPublicKeyInfo, which everybody reads.
+    /// The key as SubjectPublicKeyInfo, which everybody reads, under its usual type.
     pub fn x509(key: &VerifyingKey) -> Self {
-        Self::build(key, PublicKeyEncoding::X509, |writer| {
+        Self::build(PublicKeyType::usual(key), PublicKeyEncoding::X509, |writer| {
             writer.bytes(key.spki_der());
         })
     }
 
-    /// The key as a COSE key.
+    /// The key as a COSE key, under its usual type.
     pub fn cose_key(key: &VerifyingKey) -> Self {
-        let length = key.key_type().coordinate_length();
-        let (x, y) = key.point()[1..].split_at(length);
-        Self::build(key, PublicKeyEncoding::CoseKey, |writer| {
-            let curve = if key.key_type() == KeyType::P256 { 1 } else { 2 };
-            writer.map(4).integer(1).integer(2).integer(-1).integer(curve);
-            writer.integer(-2).bytes(x).integer(-3).bytes(y);
-        })
+        Self::build(PublicKeyType::usual(key), PublicKeyEncoding::CoseKey, |writer| write_cose_key(key, writer))
     }
 
-    /// The key as a chain of DER certificates, its own first.
+    /// The key as a chain of DER certificates, its own first, under its usual type.
     pub fn x5chain(key: &VerifyingKey, certificates: &[Vec<u8>]) -> Self {
-        Self::build(key, PublicKeyEncoding::X5Chain, |writer| {
+        Self::build(PublicKeyType::usual(key), PublicKeyEncoding::X5Chain, |writer| {
             writer.array(certificates.len());
             for certificate in certificates {
                 writer.bytes(certificate);
@@ -142,8 +165,34 @@ impl PublicKey {
         })
     }
 
-    fn build(key: &VerifyingKey, encoding: PublicKeyEncoding, body: impl FnOnce(&mut Writer)) -> Self {
-        let key_type = PublicKeyType::from(key.key_type());
+    /// RSA's modulus and exponent, as one server in the field encodes it, under the key's usual type.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for other keys than RSA.
+    pub fn crypto(key: &VerifyingKey) -> Result<Self, Error> {
+        let numbers =
+            key.rsa_numbers().ok_or(Error::Unsupported("public key encoding Crypto of a key that is not RSA"))?;
+        Ok(Self::build(PublicKeyType::usual(key), PublicKeyEncoding::Crypto, |writer| {
+            writer.array(2).bytes(&numbers.modulus).bytes(&numbers.exponent);
+        }))
+    }
+
+    /// The same key under another type that fits it: an RSA key of 2048 bits may be RSA2048RESTR or RSAPKCS.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] for a type that does not fit, as [`Self::verifying_key`] for a key that does not decode.
+    pub fn under(self, key_type: PublicKeyType) -> Result<Self, Error> {
+        key_type.take(self.verifying_key()?)?;
+        let mut body = Reader::new(&self.encoded)?;
+        body.array(3)?;
+        body.unsigned()?;
+        body.unsigned()?;
+        Ok(Self::build(key_type, self.encoding, |writer| {
+            writer.raw(body.raw().unwrap_or_default());
+        }))
+    }
+
+    fn build(key_type: PublicKeyType, encoding: PublicKeyEncoding, body: impl FnOnce(&mut Writer)) -> Self {
         let mut writer = Writer::default();
         writer.array(3).unsigned(key_type.number()).unsigned(encoding.number());
         body(&mut writer);
@@ -168,28 +217,32 @@ impl PublicKey {
     /// The key itself.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the body does not decode, [`Error::Unsupported`] for a type without support (RSA).
+    /// [`Error::Malformed`] when the body does not decode, [`Error::Unsupported`] for a key that is not taken,
+    /// [`Error::Rejected`] for one of another type than said.
     pub fn verifying_key(&self) -> Result<VerifyingKey, Error> {
-        let key_type =
-            self.key_type.key_type().ok_or(Error::Unsupported("RSA public keys are not supported yet"))?;
         let mut reader = Reader::new(&self.encoded)?;
         reader.array(3)?;
         reader.unsigned()?;
         reader.unsigned()?;
-        let key = match self.encoding {
-            PublicKeyEncoding::X509 => VerifyingKey::from_spki_der(reader.bytes()?)?,
-            PublicKeyEncoding::X5Chain => leaf_key(&mut reader)?,
-            PublicKeyEncoding::CoseKey => cose_coordinates(&mut reader, key_type)?,
-            PublicKeyEncoding::Crypto => return Err(Error::Unsupported("public key encoding Crypto")),
+        let curve = self.key_type.key_types().first().and_then(|key_type| key_type.curve());
+        let key = match (self.encoding, curve) {
+            (PublicKeyEncoding::X509, _) => VerifyingKey::from_spki_der(reader.bytes()?)?,
+            (PublicKeyEncoding::X5Chain, _) => leaf_key(&mut reader)?,
+            (PublicKeyEncoding::CoseKey, Some(curve)) => cose_coordinates(&mut reader, curve)?,
+            (PublicKeyEncoding::CoseKey, None) => cose_numbers(&mut reader)?,
+            (PublicKeyEncoding::Crypto, None) => {
+                reader.array(2)?;
+                VerifyingKey::from_rsa(reader.bytes()?, reader.bytes()?)?
+            }
+            (PublicKeyEncoding::Crypto, Some(_)) => {
+                return Err(Error::Unsupported("public key encoding Crypto of an elliptic curve key"));
+            }
         };
-        if key.key_type() == key_type {
-            Ok(key)
-        } else {
-            Err(Error::Rejected("public key of another type than said"))
-        }
+        self.key_type.take(key)
     }
 
-    /// SHA-256 over the key in its X509 form, whatever form it came in: the name of a key across systems.
+    /// SHA-256 over the key in its X509 form and under its usual type, whatever it came as: the name of a key across
+    /// systems.
     ///
     /// # Errors
     /// As [`Self::verifying_key`].
@@ -216,9 +269,20 @@ fn leaf_key(reader: &mut Reader<'_>) -> Result<VerifyingKey, Error> {
     VerifyingKey::from_spki_der(&spki)
 }
 
+fn write_cose_key(key: &VerifyingKey, writer: &mut Writer) {
+    if let (Some(curve), Some(point)) = (key.key_type().curve(), key.point()) {
+        let (x, y) = point[1..].split_at(curve.coordinate_length());
+        writer.map(4).integer(1).integer(2).integer(-1).integer(if curve == Curve::P256 { 1 } else { 2 });
+        writer.integer(-2).bytes(x).integer(-3).bytes(y);
+    } else if let Some(numbers) = key.rsa_numbers() {
+        writer.map(3).integer(1).integer(3);
+        writer.integer(-1).bytes(&numbers.modulus).integer(-2).bytes(&numbers.exponent);
+    }
+}
+
 /// Coordinates may come short, with a leading zero too many, and without the key type.
-fn cose_coordinates(reader: &mut Reader<'_>, key_type: KeyType) -> Result<VerifyingKey, Error> {
-    let length = key_type.coordinate_length();
+fn cose_coordinates(reader: &mut Reader<'_>, curve: Curve) -> Result<VerifyingKey, Error> {
+    let length = curve.coordinate_length();
     let mut point = vec![0; 1 + 2 * length];
     point[0] = 4;
     let mut place = |offset: usize, coordinate: &[u8]| -> Result<(), Error> {
@@ -245,7 +309,27 @@ fn cose_coordinates(reader: &mut Reader<'_>, key_type: KeyType) -> Result<Verify
             }
         }
     }
-    if x && y { VerifyingKey::from_point(key_type, &point) } else { Err(Error::Malformed("coordinate missing")) }
+    if x && y { VerifyingKey::from_point(curve, &point) } else { Err(Error::Malformed("coordinate missing")) }
+}
+
+/// RSA's numbers may come with leading zeros, and without the key type.
+fn cose_numbers(reader: &mut Reader<'_>) -> Result<VerifyingKey, Error> {
+    let (mut modulus, mut exponent) = (None, None);
+    for _ in 0..reader.map_length()? {
+        match reader.integer()? {
+            1 if reader.integer()? == 3 => {}
+            1 => return Err(Error::Rejected("public key of another type than said")),
+            -1 => modulus = Some(reader.bytes()?),
+            -2 => exponent = Some(reader.bytes()?),
+            _ => {
+                reader.raw()?;
+            }
+        }
+    }
+    match (modulus, exponent) {
+        (Some(modulus), Some(exponent)) => VerifyingKey::from_rsa(modulus, exponent),
+        _ => Err(Error::Malformed("modulus or exponent missing")),
+    }
 }
 
 impl fmt::Debug for PublicKey {
@@ -271,7 +355,7 @@ impl Decode for PublicKey {
             (PublicKeyEncoding::X509, kind) => kind == Kind::Bytes,
             (PublicKeyEncoding::X5Chain, kind) => matches!(kind, Kind::Array | Kind::Bytes),
             (PublicKeyEncoding::CoseKey, kind) => kind == Kind::Map,
-            (PublicKeyEncoding::Crypto, _) => true,
+            (PublicKeyEncoding::Crypto, kind) => kind == Kind::Array || kind == Kind::Bytes,
         };
         if fits {
             Ok(Self { key_type, encoding, encoded: encoded.to_vec() })

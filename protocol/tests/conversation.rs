@@ -4,7 +4,7 @@
 mod support;
 
 use fdo_protocol::cbor::{decode, encode};
-use fdo_protocol::crypto::{CipherSuite, EtmForm, KeyType};
+use fdo_protocol::crypto::{CipherSuite, EtmForm, KexSuite, KeyType};
 use fdo_protocol::rendezvous_info::{RvTo2AddrEntry, Scheme};
 use fdo_protocol::service_info::{DeviceServiceInfo, OwnerServiceInfo, ServiceInfo, ServiceInfoKv};
 use fdo_protocol::to2::device::AfterEntry;
@@ -87,7 +87,7 @@ fn replace(voucher: &VerifiedVoucher, completed: &Completed) -> VerifiedVoucher 
 
 #[test]
 fn a_device_is_born_onboarded_resold_and_onboarded_again() {
-    for key_type in KeyType::ALL {
+    for key_type in support::key_types() {
         let mut world = World::new(key_type);
         let (credential, completed) = onboard(&mut world, OwnerSettings::default(), false).unwrap();
         assert!(!credential.active);
@@ -104,7 +104,7 @@ fn a_device_is_born_onboarded_resold_and_onboarded_again() {
         let renewed = renewed.into_voucher().verify(&VerifyPolicy::default()).unwrap();
 
         // Sold on: the next owner gets the device with the very same conversation.
-        let next_owner = fdo_protocol::crypto::SigningKey::generate(key_type, &mut world.rng).unwrap();
+        let next_owner = support::key(key_type, 3, &mut world.rng);
         let sold = renewed.extend(&world.owner, next_owner.verifying_key()).unwrap();
         world.secret = credential.hmac_secret.clone();
         (world.credential, world.voucher, world.owner) = (credential, sold, next_owner);
@@ -132,9 +132,27 @@ fn every_cipher_suite_carries_a_whole_to2() {
 
 #[test]
 fn a_cose_key_manufacturer_begets_cose_keys() {
-    let mut world = World::with_encoding(KeyType::P256, PublicKeyEncoding::CoseKey);
-    assert_eq!(world.voucher.owner_public_key().encoding(), PublicKeyEncoding::CoseKey);
-    onboard(&mut world, OwnerSettings::default(), false).unwrap();
+    for key_type in support::key_types() {
+        let mut world = World::with_encoding(key_type, PublicKeyEncoding::CoseKey);
+        assert_eq!(world.voucher.owner_public_key().encoding(), PublicKeyEncoding::CoseKey);
+        onboard(&mut world, OwnerSettings::default(), false).unwrap();
+    }
+}
+
+#[test]
+fn every_key_exchange_onboards_with_the_owner_keys_that_it_fits() {
+    for key_type in support::key_types() {
+        let mut world = World::new(key_type);
+        for suite in KexSuite::ALL {
+            world.kex_suite = Some(suite);
+            let outcome = onboard(&mut world, OwnerSettings::default(), false);
+            if suite.fits(key_type) {
+                outcome.unwrap();
+            } else {
+                assert!(matches!(outcome.err(), Some(Error::Rejected(_))), "{suite:?} with {key_type}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -166,7 +184,7 @@ fn a_voucher_with_many_entries_onboards() {
 
 #[test]
 fn an_owner_registers_and_its_device_is_redirected() {
-    for key_type in KeyType::ALL {
+    for key_type in support::key_types() {
         let mut world = World::new(key_type);
         let secrets = world.secrets();
         let rng = &mut world.rng;

@@ -6,14 +6,14 @@ use fdo_protocol::cbor::{Decode, Encode, Reader, Writer};
 use fdo_protocol::crypto::{KeyType, SigningKey};
 use zeroize::Zeroizing;
 
-/// What a DI asks for: another manufacturer, serial number or curve is another DI.
+/// What a DI asks for: another manufacturer, serial number or type of key is another DI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DraftPurpose {
     /// The manufacturer's service.
     pub manufacturer: String,
     /// The serial number.
     pub serial: String,
-    /// The curve of the key.
+    /// The type of the key.
     pub key_type: KeyType,
 }
 

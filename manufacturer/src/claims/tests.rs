@@ -7,7 +7,7 @@ use crate::allocations::{AllocationError, Allocations, Ordered};
 use crate::buyers::Buyers;
 use crate::db::Migrator;
 use crate::devices::{Device, DeviceState, Devices, Entered};
-use crate::keys::Naming;
+use crate::keys::{Naming, recorded};
 use crate::serial::Serial;
 use crate::vouchers::StoredVoucher;
 use fdo_protocol::crypto::SigningKey;
@@ -40,7 +40,9 @@ impl Maker {
         let (db, clock, random) = (database.connection().clone(), Clock::fixed(NOW), Random::system());
         let hosts = ["localhost".to_owned()];
         let naming = Naming { maker: "Acme", hosts: &hosts };
-        let keys = Arc::new(Keys::load_or_create(folder.path(), naming, NOW, &mut random.rng()).unwrap());
+        recorded::put_rsa(folder.path());
+        let keys = Keys::load_or_create(folder.path(), &[], naming, NOW, &mut random.rng()).unwrap();
+        let keys = Arc::new(keys);
         let claims = Claims::new(ClaimsParts {
             db: db.clone(),
             clock: clock.clone(),
@@ -97,7 +99,11 @@ impl Maker {
             guid: Guid::random(&mut rng),
             rv_info: RendezvousInfo::new(vec![Directive::at(RvProtocol::Http, "127.0.0.1", 8041)]),
             device_info: "Lamp".into(),
-            manufacturer_key: keys.voucher(key_type).public_key(PublicKeyEncoding::X509).unwrap(),
+            manufacturer_key: keys
+                .voucher(key_type)
+                .unwrap()
+                .public_key(key_type.into(), PublicKeyEncoding::X509)
+                .unwrap(),
             device_key_type: key_type,
             certificates: std::iter::once(leaf).chain(ca.chain_der()).collect(),
         })
@@ -110,7 +116,7 @@ impl Maker {
             serial: serial.to_string(),
             model: "Lamp".into(),
             key_type,
-            manufacturer_key: keys.voucher(key_type).signing().verifying_key().spki_der().to_vec(),
+            manufacturer_key: keys.voucher(key_type).unwrap().signing().verifying_key().spki_der().to_vec(),
             certificate_serial: "1".into(),
             state: VoucherState::Active,
             bytes: voucher.bytes().to_vec(),
@@ -156,15 +162,15 @@ impl Maker {
 }
 
 fn key(key_type: KeyType) -> SigningKey {
-    SigningKey::generate(key_type, &mut Random::system().rng()).unwrap()
+    recorded::key(key_type, "owner")
 }
 
 #[tokio::test]
 async fn the_same_key_gets_the_same_bytes_for_ever() {
     for db in TestDatabase::all::<Migrator>().await {
         let maker = Maker::new(&db);
-        for key_type in KeyType::ALL {
-            let (serial, owner) = (format!("FL-{}", key_type.coordinate_length()), key(key_type));
+        for key_type in KeyType::ISSUED {
+            let (serial, owner) = (format!("FL-{}", key_type.signature_length()), key(key_type));
             maker.device(&serial, Some(key_type)).await;
             let buyer = maker.buyer(&serial, &[&owner]).await.remove(0);
             maker.allocate(&[&serial], &serial).await;
@@ -179,7 +185,7 @@ async fn the_same_key_gets_the_same_bytes_for_ever() {
             let delivered = store::find(&maker.db, &first.guid).await.unwrap().unwrap().delivered;
             assert_eq!(delivered, Some(NOW));
         }
-        assert_eq!(store::signatures(&maker.db).await.unwrap(), 2);
+        assert_eq!(store::signatures(&maker.db).await.unwrap(), 4);
         assert!(audit::verify(db.connection()).await.is_ok());
     }
 }
@@ -258,6 +264,10 @@ async fn each_reason_has_its_answer_and_signs_nothing() {
         maker.allocate(&["FL-384", "FL-NEW", "FL-1"], "Acme").await;
         let mismatch = Denied::KeyTypeMismatch { required: KeyType::P384.into() };
         assert_eq!(maker.claim(&claimants[0], "FL-384").await.unwrap_err(), mismatch);
+        maker.device("FL-RSA", Some(KeyType::Rsa3072)).await;
+        maker.allocate(&["FL-RSA"], "Acme").await;
+        let mismatch = Denied::KeyTypeMismatch { required: KeyType::Rsa3072.into() };
+        assert_eq!(maker.claim(&claimants[0], "FL-RSA").await.unwrap_err(), mismatch);
         assert_eq!(maker.claim(&claimants[0], "FL-NEW").await.unwrap_err(), Denied::Pending);
         let expect_guid = Some(Guid::from_bytes([9; 16]));
         let asked = Asked { serial: "FL-1".into(), model: None, expect_guid };

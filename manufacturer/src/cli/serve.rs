@@ -52,6 +52,9 @@ pub struct ServeArgs {
     /// Where devices look for their owner, in order; repeat it [default: http://127.0.0.1:8041].
     #[arg(long, value_name = "URL")]
     rendezvous: Option<Vec<String>>,
+    /// An RSA key for vouchers, RSA2048 or RSA3072, made if it is missing; repeat it [default: none].
+    #[arg(long, value_name = "TYPE")]
+    rsa_key: Option<Vec<String>>,
     /// Address of the device listener (DI) [default: 127.0.0.1:8038].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
@@ -147,6 +150,7 @@ impl ServeArgs {
             "log_format": self.log_format.and_then(name),
             "admission": self.admission.and_then(name),
             "rendezvous": self.rendezvous,
+            "rsa_keys": self.rsa_key,
             "listen": {
                 "address": self.listen,
                 "certificate": self.listen_certificate,

@@ -10,7 +10,7 @@ use fdo_protocol::di::manufacturer::{self, Credentials, ExpectSetHmac};
 use fdo_protocol::messages::di::DeviceMfgInfo;
 use fdo_protocol::messages::{MessageType, Outbound};
 use fdo_protocol::voucher::{VerifyPolicy, Voucher};
-use fdo_protocol::{Error, Guid, RendezvousInfo, cbor, cbor_array};
+use fdo_protocol::{Error, Guid, PublicKeyType, RendezvousInfo, cbor, cbor_array};
 use fdo_service::database::{self, DatabaseConnection, DbErr};
 use fdo_service::endpoint::{Conversation, Fault, Incoming, Outgoing};
 use fdo_service::host::clock::Clock;
@@ -112,12 +112,9 @@ impl Initialization {
     async fn app_start(&self, body: &[u8], now: u64) -> Result<Outgoing, Fault> {
         let info = manufacturer::app_start(body)?;
         let candidate = self.candidate(&info, now).await?;
-        let key_type =
-            info.key_type.key_type().ok_or(Error::Unsupported("manufacturer key type: 10 and 11 are"))?;
-        let voucher_key = self.keys.voucher(key_type);
-        let public_key = voucher_key
-            .public_key(info.key_encoding)
-            .ok_or(Error::Unsupported("manufacturer key encoding: 1, 2 and 3 are"))?;
+        let voucher_key = self.keys.voucher_asked(info.key_type, candidate.csr.public_key().key_type());
+        let voucher_key = voucher_key.ok_or_else(|| self.no_key(info.key_type))?;
+        let public_key = voucher_key.public_key(info.key_type, info.key_encoding)?;
         let issued = self.issue(&candidate, now).await?;
         let credentials = Credentials {
             guid: Guid::random(&mut self.random.rng()),
@@ -147,6 +144,16 @@ impl Initialization {
         };
         let token = self.records.begin(step, now, &mut self.random.rng()).await?;
         Ok(outgoing(&reply, token))
+    }
+
+    /// The device wants a key that is not here; the operator is told how to have one.
+    fn no_key(&self, asked: PublicKeyType) -> Fault {
+        let reason = match asked {
+            PublicKeyType::RsaPss => "RSAPSS keys are verified, never issued",
+            _ => "RSA keys are made where `rsa_keys` names their size: set it to [\"RSA2048\", \"RSA3072\"]",
+        };
+        Fault::new(Error::Unsupported("the manufacturer has no key of the type that the device asks for"))
+            .because(format!("{asked:?}: {reason}"))
     }
 
     /// Whether this device may be initialized, and under which model.

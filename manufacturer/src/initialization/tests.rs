@@ -8,7 +8,7 @@ use super::*;
 use crate::config::IdevidSettings;
 use crate::db::Migrator;
 use crate::devices::{Devices, Entered};
-use crate::keys::Naming;
+use crate::keys::{Naming, recorded};
 use crate::vouchers::Vouchers;
 use fdo_pki::DeviceSerial;
 use fdo_protocol::crypto::SigningKey;
@@ -31,11 +31,21 @@ struct Line {
 
 impl Line {
     fn new(database: &TestDatabase, admission: Admission) -> Self {
+        Self::in_folder(database, admission, tempfile::tempdir().unwrap())
+    }
+
+    /// With RSA keys too.
+    fn with_rsa(database: &TestDatabase, admission: Admission) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        recorded::put_rsa(folder.path());
+        Self::in_folder(database, admission, folder)
+    }
+
+    fn in_folder(database: &TestDatabase, admission: Admission, folder: tempfile::TempDir) -> Self {
         let (db, clock, random) = (database.connection().clone(), Clock::fixed(NOW), Random::system());
         let hosts = ["localhost".to_owned()];
         let naming = Naming { maker: "Acme", hosts: &hosts };
-        let keys = Keys::load_or_create(folder.path(), naming, NOW, &mut random.rng()).unwrap();
+        let keys = Keys::load_or_create(folder.path(), &[], naming, NOW, &mut random.rng()).unwrap();
         let idevid =
             IdevidSettings { hardware_type: Some("1.3.6.1.4.1.32473.1".into()), ..IdevidSettings::default() };
         let records = Records::database(db.clone(), &SealingKey::new([1; 32]), RecordSettings::default());
@@ -91,7 +101,7 @@ fn info(key: &SigningKey, serial: &str, key_type: KeyType, key_encoding: PublicK
 }
 
 fn key(key_type: KeyType) -> SigningKey {
-    SigningKey::generate(key_type, &mut Random::system().rng()).unwrap()
+    recorded::key(key_type, "device")
 }
 
 fn simple(serial: &str) -> (SigningKey, DeviceMfgInfo) {
@@ -158,6 +168,62 @@ async fn a_device_is_born_with_every_key_type_and_encoding() {
 }
 
 #[tokio::test]
+async fn a_device_is_born_with_rsa_keys() {
+    for db in TestDatabase::all::<Migrator>().await {
+        let line = Line::with_rsa(&db, Admission::Open);
+        // No two devices share a key, and these are recorded; so each case has its own.
+        for (serial, device, asked, encoding, expected) in [
+            (
+                "FL-1",
+                key(KeyType::Rsa2048),
+                PublicKeyType::Rsa2048Restr,
+                PublicKeyEncoding::X509,
+                KeyType::Rsa2048,
+            ),
+            (
+                "FL-2",
+                recorded::key(KeyType::Rsa2048, "owner"),
+                PublicKeyType::RsaPkcs,
+                PublicKeyEncoding::Crypto,
+                KeyType::Rsa2048,
+            ),
+            ("FL-3", key(KeyType::Rsa3072), PublicKeyType::RsaPkcs, PublicKeyEncoding::X5Chain, KeyType::Rsa3072),
+            (
+                "FL-4",
+                key(KeyType::P256),
+                PublicKeyType::Rsa2048Restr,
+                PublicKeyEncoding::CoseKey,
+                KeyType::Rsa2048,
+            ),
+            (
+                "FL-5",
+                recorded::key(KeyType::Rsa3072, "owner"),
+                PublicKeyType::Secp384r1,
+                PublicKeyEncoding::X509,
+                KeyType::P384,
+            ),
+        ] {
+            let mut said = info(&device, serial, expected, encoding);
+            said.key_type = asked;
+            let (_, _, credential) = initialize(&line, &device, said).await;
+            let stored = line.vouchers.find(Some(credential.guid), None).await.unwrap().unwrap();
+            let voucher = stored.voucher().unwrap().verify(&VerifyPolicy::default()).unwrap();
+            assert_eq!(voucher.device_key(), device.verifying_key(), "{serial} {}", db.name());
+            assert_eq!((voucher.owner_public_key().key_type(), stored.key_type), (asked, expected));
+            let chain: Vec<_> = voucher.certificates().unwrap().iter().map(|der| der.0.clone()).collect();
+            let mut trusted = fdo_pki::TrustedCas::new();
+            trusted.pin_certificate(line.di.keys.device_ca(device.key_type()).certificate().clone());
+            let chain = fdo_pki::DeviceChain::parse(&chain).unwrap();
+            chain.verify(&trusted, &fdo_pki::ChainPolicy::default()).unwrap();
+        }
+        let mut pss = info(&key(KeyType::P256), "FL-9", KeyType::Rsa2048, PublicKeyEncoding::X509);
+        pss.key_type = PublicKeyType::RsaPss;
+        assert_eq!(code(line.send(10, &device::begin(pss).0.body, None).await), ErrorCode::InvalidMessage);
+        line.assert_free("FL-9").await;
+    }
+}
+
+#[tokio::test]
 async fn unknown_used_and_blocked_serials_are_refused() {
     for db in TestDatabase::all::<Migrator>().await {
         let line = Line::new(&db, Admission::Listed);
@@ -218,7 +284,12 @@ async fn malformed_introductions_are_refused() {
     assert_eq!(refuse(|info| info.serial_number = "a\nb".into()).await, ErrorCode::InvalidMessage);
     assert_eq!(refuse(|info| info.serial_number = "x".repeat(256)).await, ErrorCode::InvalidMessage);
     assert_eq!(refuse(|info| info.device_info.clear()).await, ErrorCode::InvalidMessage);
-    assert_eq!(refuse(|info| info.key_type = PublicKeyType::RsaPkcs).await, ErrorCode::InvalidMessage);
+    for no_key in [PublicKeyType::Rsa2048Restr, PublicKeyType::RsaPkcs, PublicKeyType::RsaPss] {
+        let (_, mut wrong) = simple("FL-1");
+        wrong.key_type = no_key;
+        let refused = code(line.send(10, &device::begin(wrong).0.body, None).await);
+        assert_eq!(refused, ErrorCode::InvalidMessage, "{no_key:?}");
+    }
     assert_eq!(refuse(|info| info.key_encoding = PublicKeyEncoding::Crypto).await, ErrorCode::InvalidMessage);
     for body in [&b""[..], b"\x80", b"\x81\x40", b"\x81\xf6", b"\xff"] {
         assert_eq!(code(line.send(10, body, None).await), ErrorCode::MessageBody);

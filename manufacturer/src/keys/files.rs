@@ -54,15 +54,22 @@ struct Workshop<'a> {
 }
 
 impl Keys {
-    /// Reads the keys from a folder and makes those that are missing.
+    /// Reads the keys from a folder and makes those that are missing. RSA keys, which take seconds, are made only for
+    /// the types in `rsa`; those that are there are used all the same, for there may be vouchers that begin with them.
     pub fn load_or_create(
         folder: &Path,
+        rsa: &[KeyType],
         naming: Naming<'_>,
         now: u64,
         rng: &mut dyn CryptoRng,
     ) -> Result<Self, KeyError> {
         let mut workshop = Workshop { folder, naming, now, rng, created: false };
-        let voucher = [workshop.voucher_key(KeyType::P256)?, workshop.voucher_key(KeyType::P384)?];
+        let mut voucher = Vec::new();
+        for key_type in KeyType::ISSUED {
+            if key_type.curve().is_some() || rsa.contains(&key_type) || workshop.has_voucher_key(key_type) {
+                voucher.push(workshop.voucher_key(key_type)?);
+            }
+        }
         let device_cas = [workshop.device_ca(KeyType::P256)?, workshop.device_ca(KeyType::P384)?];
         let identity = workshop.key("identity.pem", KeyType::P256)?;
         let chain = workshop.certificates("identity-cert.pem", &identity, |workshop, key| {
@@ -76,6 +83,10 @@ impl Keys {
 }
 
 impl Workshop<'_> {
+    fn has_voucher_key(&self, key_type: KeyType) -> bool {
+        self.folder.join(format!("voucher-{}.pem", short(key_type))).exists()
+    }
+
     fn voucher_key(&mut self, key_type: KeyType) -> Result<VoucherKey, KeyError> {
         let name = short(key_type);
         let signing = self.key(&format!("voucher-{name}.pem"), key_type)?;
@@ -152,11 +163,9 @@ impl Workshop<'_> {
     }
 }
 
-fn short(key_type: KeyType) -> &'static str {
-    match key_type {
-        KeyType::P256 => "p256",
-        KeyType::P384 => "p384",
-    }
+/// How a file's name spells the type: `p256`, `rsa2048`.
+fn short(key_type: KeyType) -> String {
+    key_type.to_string().to_ascii_lowercase().replace('-', "")
 }
 
 fn server_name(name: &str) -> ServerName {

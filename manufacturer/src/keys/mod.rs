@@ -1,10 +1,12 @@
 //! The maker's keys: what signs vouchers, what issues IDevIDs, and what the claims listener is known by.
 
 mod files;
+#[cfg(test)]
+pub(crate) mod recorded;
 
 use fdo_pki::{Certificate, Issuer};
 use fdo_protocol::crypto::{KeyType, SigningKey, VerifyingKey};
-use fdo_protocol::{PublicKey, PublicKeyEncoding};
+use fdo_protocol::{PublicKey, PublicKeyEncoding, PublicKeyType};
 use fdo_service::host::tls;
 use rustls::ServerConfig;
 use serde::Serialize;
@@ -28,7 +30,8 @@ pub struct DeviceCa {
 
 /// All keys of the service.
 pub struct Keys {
-    voucher: [VoucherKey; 2],
+    voucher: Vec<VoucherKey>,
+    /// On P-256 and on P-384.
     device_cas: [DeviceCa; 2],
     identity: SigningKey,
     identity_certificate: Vec<u8>,
@@ -62,27 +65,28 @@ pub struct TrustedCa {
     pub certificate: String,
 }
 
-fn place(key_type: KeyType) -> usize {
-    match key_type {
-        KeyType::P256 => 0,
-        KeyType::P384 => 1,
-    }
-}
-
 impl VoucherKey {
     pub fn signing(&self) -> &SigningKey {
         &self.signing
     }
 
-    /// The public half in the encoding that the device asked for.
-    pub fn public_key(&self, encoding: PublicKeyEncoding) -> Option<PublicKey> {
+    /// The public half under the type and in the encoding that the device asked for.
+    ///
+    /// # Errors
+    /// Where the type does not fit the key, or the encoding is not one of the key's.
+    pub fn public_key(
+        &self,
+        key_type: PublicKeyType,
+        encoding: PublicKeyEncoding,
+    ) -> Result<PublicKey, fdo_protocol::Error> {
         let key = self.signing.verifying_key();
-        match encoding {
-            PublicKeyEncoding::X509 => Some(PublicKey::x509(key)),
-            PublicKeyEncoding::X5Chain => Some(PublicKey::x5chain(key, std::slice::from_ref(&self.certificate))),
-            PublicKeyEncoding::CoseKey => Some(PublicKey::cose_key(key)),
-            PublicKeyEncoding::Crypto => None,
-        }
+        let public = match encoding {
+            PublicKeyEncoding::X509 => PublicKey::x509(key),
+            PublicKeyEncoding::X5Chain => PublicKey::x5chain(key, std::slice::from_ref(&self.certificate)),
+            PublicKeyEncoding::CoseKey => PublicKey::cose_key(key),
+            PublicKeyEncoding::Crypto => PublicKey::crypto(key)?,
+        };
+        public.under(key_type)
     }
 }
 
@@ -107,9 +111,17 @@ impl DeviceCa {
 }
 
 impl Keys {
-    /// The key that begins vouchers of this type.
-    pub fn voucher(&self, key_type: KeyType) -> &VoucherKey {
-        &self.voucher[place(key_type)]
+    /// The key that begins vouchers of this type, if there is one: those of RSA are made only when asked for.
+    pub fn voucher(&self, key_type: KeyType) -> Option<&VoucherKey> {
+        self.voucher.iter().find(|key| key.signing.key_type() == key_type)
+    }
+
+    /// The key for a device that can verify this type. RSAPKCS has two sizes; the device gets that of its own key, and
+    /// 3072 bits if that is none of both.
+    pub fn voucher_asked(&self, asked: PublicKeyType, device: KeyType) -> Option<&VoucherKey> {
+        let types = asked.key_types();
+        let own = types.iter().find(|key_type| **key_type == device);
+        self.voucher(*own.or(types.last())?)
     }
 
     /// The key that a stored voucher was begun with; another one after the operator exchanged the file.
@@ -117,9 +129,13 @@ impl Keys {
         self.voucher.iter().find(|key| key.signing.verifying_key() == manufacturer)
     }
 
-    /// The CA for device keys of this type.
+    /// The CA for device keys of this type. RSA keys get their certificate from the curve of about their strength.
     pub fn device_ca(&self, key_type: KeyType) -> &DeviceCa {
-        &self.device_cas[place(key_type)]
+        let [p256, p384] = &self.device_cas;
+        match key_type {
+            KeyType::P256 | KeyType::Rsa2048 | KeyType::RsaPss2048 => p256,
+            KeyType::P384 | KeyType::Rsa3072 | KeyType::RsaPss3072 => p384,
+        }
     }
 
     /// The key of the claims listener, which also signs KeyAuth's challenges.

@@ -93,6 +93,7 @@ fn load(sealing: &SealingKey, stored: &Authorities, settings: &CaSettings) -> Re
         profile: LdevidProfile {
             validity_seconds: settings.validity_days * 86_400,
             organization: settings.organization.clone(),
+            allow_rsa: settings.rsa_device_keys,
             ..LdevidProfile::default()
         },
     })

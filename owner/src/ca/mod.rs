@@ -162,7 +162,12 @@ impl Ca {
         }
         let serial = requester.serial.map(DeviceSerial::from_certificate).transpose().map_err(Error::Authority)?;
         let subject = LdevidSubject { serial, guid: requester.guid };
-        let prepared = self.profile.prepare(&csr, &subject, &self.issuer, now, rng).map_err(Error::Authority)?;
+        let prepared =
+            self.profile.prepare(&csr, &subject, &self.issuer, now, rng).map_err(|error| match error {
+                // The key is a fine one, but not for this profile.
+                fdo_pki::Error::UnsupportedKey { .. } => Error::in_request(error),
+                other => Error::Authority(other),
+            })?;
         if let Some(der) = store::insert_prepared(conn, &prepared, requester, now).await? {
             return Certificate::parse(&der).map_err(Error::Authority);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fdo_protocol::PublicKeyType;
 use fdo_protocol::crypto::KeyType;
 use fdo_service::database;
 use fdo_service::operators::audit::{self, Event, Outcome};
@@ -81,23 +82,37 @@ async fn ask_batch(
     connection: &Connection,
     serials: &[String],
 ) -> Result<(), Error> {
-    let left = ask(app, manufacturer, connection, KeyType::P256, serials).await?;
-    let other: Vec<String> = left
-        .iter()
-        .filter(|answer| answer.required_pk_type == Some(11))
-        .map(|answer| answer.serial.clone())
-        .collect();
-    let hopeless = |answer: &&ClaimAnswer| answer.required_pk_type != Some(11);
-    for answer in left.iter().filter(hopeless) {
+    let mut left = ask(app, manufacturer, connection, KeyType::P256, serials).await?;
+    for key_type in [KeyType::P384, KeyType::Rsa2048, KeyType::Rsa3072] {
+        let wanted = |answer: &ClaimAnswer| required(answer) == Some(key_type);
+        let (mine, others): (Vec<_>, Vec<_>) = left.into_iter().partition(wanted);
+        left = others;
+        if mine.is_empty() {
+            continue;
+        }
+        if app.keys.for_type(key_type).is_none() {
+            let why =
+                format!("the voucher needs an {key_type} owner key: name it in `rsa_keys`, restart, and enrol it");
+            for answer in &mine {
+                note(app, &manufacturer.id, &answer.serial, &Failure::new("no_owner_key", &why)).await?;
+            }
+            continue;
+        }
+        let serials: Vec<String> = mine.into_iter().map(|answer| answer.serial).collect();
+        for answer in ask(app, manufacturer, connection, key_type, &serials).await? {
+            note(app, &manufacturer.id, &answer.serial, &Failure::of_answer(&answer)).await?;
+        }
+    }
+    for answer in &left {
         note(app, &manufacturer.id, &answer.serial, &Failure::of_answer(answer)).await?;
     }
-    if other.is_empty() {
-        return Ok(());
-    }
-    for answer in ask(app, manufacturer, connection, KeyType::P384, &other).await? {
-        note(app, &manufacturer.id, &answer.serial, &Failure::of_answer(&answer)).await?;
-    }
     Ok(())
+}
+
+/// The type of owner key that the manufacturer asks for, by the largest size of its `pkType`.
+fn required(answer: &ClaimAnswer) -> Option<KeyType> {
+    let asked = PublicKeyType::from_number(answer.required_pk_type?).ok()?;
+    asked.key_types().last().copied()
 }
 
 /// Asks with the key of one type; gives back the answers that want another key.

@@ -38,6 +38,9 @@ pub(super) struct Serve {
     /// Its private key, PEM, mode 0600
     #[arg(long, value_name = "FILE")]
     operators_key: Option<PathBuf>,
+    /// An RSA owner key, RSA2048 or RSA3072, made if it is missing; repeat it [default: none]
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    rsa_key: Vec<String>,
     /// The URL that rendezvous servers give to devices [default: http://127.0.0.1:8043]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -121,6 +124,9 @@ struct DeviceFlags {
     /// Life of an LDevID [default: 90]
     #[arg(long, value_name = "DAYS")]
     ca_validity_days: Option<u64>,
+    /// A device may have its LDevID for an RSA key [default: false]
+    #[arg(long, value_name = "BOOL")]
+    ca_rsa_device_keys: Option<bool>,
     /// Devices keep GUID, key and HMAC [default: false]
     #[arg(long, value_name = "BOOL")]
     onboarding_credential_reuse: Option<bool>,
@@ -188,6 +194,7 @@ impl Serve {
             "operators": {
                 "address": self.operators, "certificate": self.operators_certificate, "key": self.operators_key,
             },
+            "rsa_keys": given(&self.rsa_key),
             "public_url": self.public_url,
             "outbound_allow": given(&self.outbound_allow),
             "database": self.database,
@@ -207,6 +214,7 @@ impl Serve {
                 "name": devices.ca_name,
                 "organization": devices.ca_organization,
                 "validity_days": devices.ca_validity_days,
+                "rsa_device_keys": devices.ca_rsa_device_keys,
             },
             "onboarding": {
                 "credential_reuse": devices.onboarding_credential_reuse,

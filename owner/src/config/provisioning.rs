@@ -37,11 +37,13 @@ pub struct CaSettings {
     pub organization: Option<String>,
     /// Life of an LDevID in days, at most 366.
     pub validity_days: u64,
+    /// Whether a device may have an LDevID for an RSA key.
+    pub rsa_device_keys: bool,
 }
 
 impl Default for CaSettings {
     fn default() -> Self {
-        Self { name: "Firstlight owner".to_owned(), organization: None, validity_days: 90 }
+        Self { name: "Firstlight owner".to_owned(), organization: None, validity_days: 90, rsa_device_keys: false }
     }
 }
 

@@ -15,13 +15,18 @@ use super::{KeyError, OwnerKeyFile};
 const SEALING_VARIABLE: &str = "FIRSTLIGHT_SEALING_KEY";
 const SEALING_FILE: &str = "sealing-key";
 
-pub(super) fn load_or_create(directory: &Path, rng: &mut dyn CryptoRng) -> Result<Vec<OwnerKeyFile>, KeyError> {
+/// Reads all keys, and makes those of `types` that are missing.
+pub(super) fn load_or_create(
+    directory: &Path,
+    types: &[KeyType],
+    rng: &mut dyn CryptoRng,
+) -> Result<Vec<OwnerKeyFile>, KeyError> {
     data_dir::create(directory).map_err(|source| KeyError::Directory { path: directory.to_owned(), source })?;
     let mut keys = Vec::new();
     for path in pem_files(directory)? {
         keys.push(OwnerKeyFile { key: load(&path)?, path });
     }
-    for key_type in [KeyType::P256, KeyType::P384] {
+    for &key_type in types {
         if !keys.iter().any(|file| file.key.key_type() == key_type) {
             let path = directory.join(default_name(key_type));
             create(&path, key_type, rng)?;
@@ -30,17 +35,16 @@ pub(super) fn load_or_create(directory: &Path, rng: &mut dyn CryptoRng) -> Resul
     }
     // The file with the usual name is the preferred key of its type; the others still open older vouchers.
     keys.sort_by_key(|file| {
-        let usual = file.path.file_name().is_some_and(|name| name == default_name(file.key.key_type()));
-        (file.key.key_type() == KeyType::P384, !usual, file.path.clone())
+        let usual =
+            file.path.file_name().is_some_and(|name| name.to_str() == Some(&default_name(file.key.key_type())));
+        (file.key.key_type(), !usual, file.path.clone())
     });
     Ok(keys)
 }
 
-fn default_name(key_type: KeyType) -> &'static str {
-    match key_type {
-        KeyType::P256 => "owner-p256.pem",
-        KeyType::P384 => "owner-p384.pem",
-    }
+/// `owner-p256.pem`, `owner-rsa2048.pem`
+fn default_name(key_type: KeyType) -> String {
+    format!("owner-{}.pem", key_type.to_string().to_ascii_lowercase().replace('-', ""))
 }
 
 fn pem_files(directory: &Path) -> Result<Vec<PathBuf>, KeyError> {
@@ -103,8 +107,8 @@ mod tests {
     fn one_key_of_each_type_is_made_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let mut rng = Random::seeded(1).rng();
-        let first = OwnerKeys::load_or_create(folder.path(), &mut rng).unwrap();
-        let second = OwnerKeys::load_or_create(folder.path(), &mut rng).unwrap();
+        let first = OwnerKeys::load_or_create(folder.path(), &[], &mut rng).unwrap();
+        let second = OwnerKeys::load_or_create(folder.path(), &[], &mut rng).unwrap();
         assert_eq!(first.all().len(), 2);
         for (a, b) in first.all().iter().zip(second.all()) {
             assert_eq!(a.fingerprint(), b.fingerprint());
@@ -117,16 +121,32 @@ mod tests {
     }
 
     #[test]
+    fn an_rsa_key_is_made_only_when_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rng = Random::seeded(3).rng();
+        let without = OwnerKeys::load_or_create(folder.path(), &[], &mut rng).unwrap();
+        assert!(without.for_type(KeyType::Rsa2048).is_none());
+        let made = OwnerKeys::load_or_create(folder.path(), &[KeyType::Rsa2048], &mut rng).unwrap();
+        let path = folder.path().join("owner-rsa2048.pem");
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        // It stays when the setting goes: vouchers may end in it.
+        let again = OwnerKeys::load_or_create(folder.path(), &[], &mut rng).unwrap();
+        let key = again.for_type(KeyType::Rsa2048).unwrap();
+        assert_eq!(key.verifying_key(), made.for_type(KeyType::Rsa2048).unwrap().verifying_key());
+        assert_eq!(again.preferred().count(), 3);
+    }
+
+    #[test]
     fn a_key_that_was_put_there_is_used_and_an_unusable_one_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let mut rng = Random::seeded(2).rng();
         let own = SigningKey::generate(KeyType::P256, &mut rng).unwrap();
         secret_file::write(&folder.path().join("ours.pem"), own.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
-        let keys = OwnerKeys::load_or_create(folder.path(), &mut rng).unwrap();
+        let keys = OwnerKeys::load_or_create(folder.path(), &[], &mut rng).unwrap();
         assert_eq!(keys.for_type(KeyType::P256).unwrap().verifying_key(), own.verifying_key());
         assert_eq!(keys.all().len(), 2);
         secret_file::write(&folder.path().join("broken.pem"), b"nothing").unwrap();
-        let error = OwnerKeys::load_or_create(folder.path(), &mut rng).err().unwrap().to_string();
+        let error = OwnerKeys::load_or_create(folder.path(), &[], &mut rng).err().unwrap().to_string();
         assert!(error.contains("broken.pem"), "{error}");
     }
 }

@@ -20,7 +20,7 @@ pub enum KeyError {
     #[error(transparent)]
     File(#[from] SecretFileError),
     #[error(
-        "{path} holds no usable private key ({reason}); put a P-256 or P-384 key in PEM (PKCS#8 or SEC1) there"
+        "{path} holds no usable private key ({reason}); put a P-256, P-384 or RSA key (2048 or 3072 bits) in PEM there"
     )]
     Unusable { path: PathBuf, reason: String },
     #[error("the sealing key in FIRSTLIGHT_SEALING_KEY must be 64 hexadecimal digits")]
@@ -44,9 +44,10 @@ impl OwnerKeyFile {
 pub struct OwnerKeys(Vec<OwnerKeyFile>);
 
 impl OwnerKeys {
-    /// Reads all `*.pem` in a directory and makes the keys of the types that are missing.
-    pub fn load_or_create(directory: &Path, rng: &mut dyn CryptoRng) -> Result<Self, KeyError> {
-        file::load_or_create(directory, rng).map(Self)
+    /// Reads all `*.pem` in a directory and makes those on P-256 and P-384 that are missing. RSA keys, which take
+    /// seconds, are made only for the types in `rsa`.
+    pub fn load_or_create(directory: &Path, rsa: &[KeyType], rng: &mut dyn CryptoRng) -> Result<Self, KeyError> {
+        file::load_or_create(directory, &[&KeyType::ELLIPTIC, rsa].concat(), rng).map(Self)
     }
 
     /// The key that new vouchers of this type are claimed for.
@@ -57,6 +58,11 @@ impl OwnerKeys {
     /// The private half of the key that a voucher ends in, if it is ours.
     pub fn owning(&self, public: &VerifyingKey) -> Option<&SigningKey> {
         self.0.iter().map(|file| &file.key).find(|key| key.verifying_key() == public)
+    }
+
+    /// The key that new vouchers are claimed for, of each type that there is.
+    pub fn preferred(&self) -> impl Iterator<Item = &SigningKey> {
+        KeyType::ISSUED.into_iter().filter_map(|key_type| self.for_type(key_type))
     }
 
     /// All of them, each type's preferred one first.

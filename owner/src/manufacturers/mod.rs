@@ -5,7 +5,7 @@ pub mod routes;
 mod store;
 mod wire;
 
-use fdo_protocol::crypto::{KeyType, SigningKey};
+use fdo_protocol::crypto::SigningKey;
 use fdo_service::database::{self, DbErr};
 use fdo_service::operators::audit::{self, Event, Outcome};
 
@@ -66,8 +66,7 @@ pub async fn add(
 ) -> Result<(Manufacturer, Vec<TrustedKey>), Error> {
     let pin = parse_fingerprint(fingerprint)?;
     let connection = Connection::open(&app.guard, url, pin).await?;
-    let keys: Vec<&SigningKey> =
-        [KeyType::P256, KeyType::P384].iter().filter_map(|t| app.keys.for_type(*t)).collect();
+    let keys: Vec<&SigningKey> = app.keys.preferred().collect();
     let mut answer = None;
     for (index, key) in keys.iter().enumerate() {
         let session = connection.authenticate(key, app.clock.now(), &mut app.random.rng()).await?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use fdo_protocol::cbor::Encoded;
 use fdo_protocol::messages::to2::HelloDevice;
-use fdo_protocol::messages::{MessageType as M, Outbound, SigInfo};
+use fdo_protocol::messages::{MessageType as M, Outbound};
 use fdo_protocol::to2::owner::{self, AfterServiceInfo, OwnerSettings, Session as S};
 use fdo_protocol::{Error, Guid};
 use fdo_service::endpoint::{self, Fault, Incoming, Outgoing};
@@ -63,9 +63,6 @@ impl Conversation {
         let voucher = found.map_err(|error| Fault::internal(&error))?;
         // A blocked device is told what an unknown one is told: whoever asks has not proven to be it.
         let voucher = voucher.ok_or(Error::NotFound("no voucher for this GUID"))?;
-        if hello.e_a_sig_info != SigInfo::for_key(voucher.device_key().key_type()) {
-            return Err(Error::Rejected("eASigInfo is not that of the device's key").into());
-        }
         let is_successor = voucher.entries().is_empty();
         let voucher = presentable(voucher, &app.keys)?;
         let (reply, state) = self.prove(&hello, &voucher)?;

@@ -1,4 +1,4 @@
-//! COSE_Sign1 (tag 18) by a P-256 or P-384 key: entries, to1d, 61, 32, 64, 65 and KeyAuth.
+//! COSE_Sign1 (tag 18) by an ECDSA or RSA key: entries, to1d, 61, 32, 64, 65 and KeyAuth.
 
 use ciborium::Value;
 use coset::iana::{Algorithm, EnumI64};
@@ -43,17 +43,17 @@ impl Sign1 {
         key: &dyn OwnerKey,
         aad: &[u8],
     ) -> Result<Self, Error> {
-        let algorithm = match key.verifying_key().key_type() {
-            KeyType::P256 => Algorithm::ES256,
-            KeyType::P384 => Algorithm::ES384,
-        };
+        let key_type = key.verifying_key().key_type();
+        if key_type.is_pss() {
+            return Err(Error::Unsupported("RSAPSS keys are verified, never used to sign"));
+        }
         let mut header = HeaderBuilder::new();
         for (label, item) in unprotected {
             let value = ciborium::from_reader(item.as_slice()).map_err(|_| Error::Internal("COSE header"))?;
             header = header.value(*label, value);
         }
         let object = CoseSign1Builder::new()
-            .protected(HeaderBuilder::new().algorithm(algorithm).build())
+            .protected(HeaderBuilder::new().algorithm(algorithm(key_type)).build())
             .unprotected(header.build())
             .payload(payload)
             .try_create_signature(aad, |message| key.sign(message))?
@@ -111,10 +111,7 @@ impl Sign1 {
     /// [`Error::Rejected`] when the algorithm does not fit the key or the signature does not verify.
     pub fn verify(&self, key: &VerifyingKey, aad: &[u8]) -> Result<&[u8], Error> {
         let header = &self.object.protected.header;
-        let expected = match key.key_type() {
-            KeyType::P256 => Algorithm::ES256,
-            KeyType::P384 => Algorithm::ES384,
-        };
+        let expected = algorithm(key.key_type());
         if header.alg != Some(RegisteredLabelWithPrivate::Assigned(expected)) {
             return Err(Error::Rejected("the signature's algorithm does not fit the key"));
         }
@@ -123,9 +120,11 @@ impl Sign1 {
         }
         let message = self.object.tbs_data(aad);
         let signature = &self.object.signature;
-        let length = key.key_type().coordinate_length();
-        if signature.len() + 1 == 2 * length {
-            return verify_short(key, &message, signature, length).map(|()| self.unverified_payload());
+        if let Some(curve) = key.key_type().curve() {
+            let length = curve.coordinate_length();
+            if signature.len() + 1 == 2 * length {
+                return verify_short(key, &message, signature, length).map(|()| self.unverified_payload());
+            }
         }
         key.verify(&message, signature).map(|()| self.unverified_payload())
     }
@@ -136,6 +135,18 @@ impl Sign1 {
     /// As [`Self::verify`], then [`Error::Malformed`] when the payload is not a `T`.
     pub fn verify_as<T: Decode>(&self, key: &VerifyingKey) -> Result<T, Error> {
         cbor::decode(self.verify(key, &[])?)
+    }
+}
+
+/// The one algorithm that signatures by a key of this type have.
+fn algorithm(key_type: KeyType) -> Algorithm {
+    match key_type {
+        KeyType::P256 => Algorithm::ES256,
+        KeyType::P384 => Algorithm::ES384,
+        KeyType::Rsa2048 => Algorithm::RS256,
+        KeyType::Rsa3072 => Algorithm::RS384,
+        KeyType::RsaPss2048 => Algorithm::PS256,
+        KeyType::RsaPss3072 => Algorithm::PS384,
     }
 }
 

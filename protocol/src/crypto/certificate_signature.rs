@@ -1,10 +1,9 @@
-//! Signatures on certificates. Device CAs in the field also use RSA, which is verified here and never made.
-
-use spki::SubjectPublicKeyInfoRef;
-use spki::der::Decode;
+//! Signatures on certificates and requests, whose hash the key does not settle as it does in COSE.
 
 use super::backend;
-use super::key::{KeyType, VerifyingKey};
+use super::key_type::Curve;
+use super::rsa::RsaNumbers;
+use super::verifying_key::VerifyingKey;
 use crate::error::Error;
 
 /// The signature algorithms of device certificate chains.
@@ -40,9 +39,9 @@ pub fn verify_certificate_signature(
         CertificateAlgorithm::RsaPkcs1Sha384 => 384,
         CertificateAlgorithm::RsaPkcs1Sha512 => 512,
     };
-    let spki = SubjectPublicKeyInfoRef::from_der(issuer_spki).map_err(|_| Error::Rejected("issuer's key"))?;
-    let key = spki.subject_public_key.as_bytes().ok_or(Error::Rejected("issuer's key"))?;
-    if backend::verify_rsa_pkcs1(bits, key, message, signature)? {
+    // A CA may have 4096 bits, which no key of FDO itself has.
+    let key = RsaNumbers::from_spki_der(issuer_spki)?.ok_or(Error::Rejected("issuer's key"))?;
+    if backend::verify_rsa_pkcs1(bits, &key.to_pkcs1_der()?, message, signature)? {
         Ok(())
     } else {
         Err(Error::Rejected("the signature does not verify"))
@@ -57,28 +56,32 @@ fn verify_ecdsa(
     signature: &[u8],
 ) -> Result<(), Error> {
     let key = VerifyingKey::from_spki_der(issuer_spki)?;
-    match (key.key_type(), algorithm) {
-        (KeyType::P256, CertificateAlgorithm::EcdsaSha256)
-        | (KeyType::P384, CertificateAlgorithm::EcdsaSha384) => key.verify_der(message, signature),
-        (KeyType::P384, _) => prehashed_p384(&key, message, signature),
-        (KeyType::P256, _) => prehashed_p256(&key, message, signature),
+    let (Some(curve), Some(point)) = (key.key_type().curve(), key.point()) else {
+        return Err(Error::Unsupported("an ECDSA signature by an RSA key"));
+    };
+    match (curve, algorithm) {
+        (Curve::P256, CertificateAlgorithm::EcdsaSha256) | (Curve::P384, CertificateAlgorithm::EcdsaSha384) => {
+            key.verify_der(message, signature)
+        }
+        (Curve::P384, _) => prehashed_p384(point, message, signature),
+        (Curve::P256, _) => prehashed_p256(point, message, signature),
     }
 }
 
-fn prehashed_p384(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+fn prehashed_p384(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Error> {
     use p384::ecdsa::signature::hazmat::PrehashVerifier;
     use sha2::Digest;
     let wrong = |_| Error::Rejected("the signature does not verify");
     let signature = p384::ecdsa::Signature::from_der(signature).map_err(wrong)?;
-    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key.point()).map_err(wrong)?;
+    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(wrong)?;
     key.verify_prehash(&sha2::Sha256::digest(message), &signature).map_err(wrong)
 }
 
-fn prehashed_p256(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+fn prehashed_p256(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Error> {
     use p256::ecdsa::signature::hazmat::PrehashVerifier;
     use sha2::Digest;
     let wrong = |_| Error::Rejected("the signature does not verify");
     let signature = p256::ecdsa::Signature::from_der(signature).map_err(wrong)?;
-    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key.point()).map_err(wrong)?;
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(wrong)?;
     key.verify_prehash(&sha2::Sha384::digest(message), &signature).map_err(wrong)
 }

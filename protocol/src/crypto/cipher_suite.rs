@@ -104,8 +104,8 @@ impl CipherSuite {
     /// The usual suite with this key exchange; others are allowed too.
     pub fn for_kex(kex: KexSuite) -> Self {
         match kex {
-            KexSuite::Ecdh256 | KexSuite::Dhkexid14 => Self::A128Gcm,
-            KexSuite::Ecdh384 | KexSuite::Dhkexid15 => Self::A256Gcm,
+            KexSuite::Ecdh256 | KexSuite::Dhkexid14 | KexSuite::Asymkex2048 => Self::A128Gcm,
+            KexSuite::Ecdh384 | KexSuite::Dhkexid15 | KexSuite::Asymkex3072 => Self::A256Gcm,
         }
     }
 

@@ -6,14 +6,21 @@ mod certificate_signature;
 mod cipher_suite;
 mod kdf;
 mod kex;
-mod key;
+mod key_type;
+#[cfg(test)]
+pub(crate) mod recorded_keys;
+mod rsa;
+mod signing_key;
 mod suite;
 mod tunnel;
+mod verifying_key;
 
 pub use certificate_signature::{CertificateAlgorithm, verify_certificate_signature};
 pub use cipher_suite::{CipherSuite, EtmForm};
 pub use kdf::SharedSecret;
 pub use kex::{KeyExchangeReply, OwnerKeyExchange};
-pub use key::{KeyType, OwnerKey, SigningKey, VerifyingKey};
+pub use key_type::{Curve, KeyType};
+pub use signing_key::{OwnerKey, SigningKey};
 pub use suite::KexSuite;
 pub use tunnel::Tunnel;
+pub use verifying_key::VerifyingKey;

@@ -110,7 +110,7 @@ mod tests {
     use super::super::Challenge;
     use super::*;
     use crate::cose::Sign1;
-    use crate::crypto::KeyType;
+    use crate::crypto::Curve;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
     use sha2::{Digest, Sha256};
@@ -138,7 +138,7 @@ mod tests {
         let generator = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
                          4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
         let point = hex::decode(generator).unwrap();
-        let key = ZeroKey(VerifyingKey::from_point(KeyType::P256, &point).unwrap(), Mutex::default());
+        let key = ZeroKey(VerifyingKey::from_point(Curve::P256, &point).unwrap(), Mutex::default());
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut hello = CallerHello::new(&key.0, &mut rng).hello.into_value();
         hello.nonce_caller = NonceCaller::from_slice(&sequence(0)).unwrap();

@@ -21,7 +21,12 @@ pub struct ErrorMessage {
 }
 
 impl ErrorMessage {
-    /// The message for an error: the fixed text of its code and nothing of the reason.
+    /// The message for an error: a fixed text and nothing of the reason.
+    pub fn of(error: &Error, previous: u8, now: u64, correlation: u32) -> Self {
+        Self { text: error.text().to_owned(), ..Self::new(error.code(), previous, now, correlation) }
+    }
+
+    /// The message for a code, with its fixed text.
     pub fn new(code: ErrorCode, previous: u8, now: u64, correlation: u32) -> Self {
         Self {
             code: code.number(),

@@ -1,7 +1,7 @@
 //! `SigInfo = [sgType, Info]`: how a device will sign, said by it and echoed to it.
 
 use crate::cbor::{ByteString, Decode, Encode, Reader, Writer};
-use crate::crypto::KeyType;
+use crate::crypto::{KeyType, VerifyingKey};
 use crate::error::Error;
 
 /// eASigInfo and eBSigInfo. `Info` is empty for everything that is not EPID.
@@ -14,7 +14,7 @@ pub struct SigInfo {
 }
 
 impl SigInfo {
-    /// That of a device key on this curve.
+    /// That of a device key of this type.
     pub fn for_key(key_type: KeyType) -> Self {
         Self { sg_type: key_type.cose_algorithm(), info: ByteString::default() }
     }
@@ -22,12 +22,33 @@ impl SigInfo {
     /// Refuses what no device of FDO 1.1 without EPID says.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for EPID, [`Error::Rejected`] for an unknown type.
+    /// [`Error::Epid`], or [`Error::Rejected`] for an unknown type.
     pub fn check(&self) -> Result<(), Error> {
         match self.sg_type {
             -7 | -35 | -257 | -258 | -37 | -38 => Ok(()),
-            90 | 91 => Err(Error::Unsupported("EPID devices")),
+            90..=92 => Err(Error::Epid),
             _ => Err(Error::Rejected("unknown signature type")),
+        }
+    }
+}
+
+impl SigInfo {
+    /// Whether the device signs with PSS, which its certificate does not tell.
+    pub fn is_pss(&self) -> bool {
+        matches!(self.sg_type, -37 | -38)
+    }
+
+    /// The key by which a device's proofs are verified: that of its certificate, for PSS where the device said so.
+    ///
+    /// # Errors
+    /// As [`Self::check`], and [`Error::Rejected`] or [`Error::Unsupported`] when the device cannot sign so with this key.
+    pub fn device_key(&self, certified: &VerifyingKey) -> Result<VerifyingKey, Error> {
+        self.check()?;
+        let key = if self.is_pss() { certified.clone().with_pss()? } else { certified.clone() };
+        if *self == Self::for_key(key.key_type()) {
+            Ok(key)
+        } else {
+            Err(Error::Rejected("eASigInfo is not that of the device's key"))
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn hello_rv_ack(hello: &HelloRv, rng: &mut dyn CryptoRng) -> (Outbound, Expe
     let nonce = NonceTo1Proof::random(rng);
     let e_b_sig_info = hello.e_a_sig_info.clone();
     let message = Outbound::plain(&HelloRvAck { nonce: nonce.clone(), e_b_sig_info });
-    (message, ExpectProveToRv { guid: hello.guid, nonce })
+    (message, ExpectProveToRv { guid: hello.guid, nonce, pss: hello.e_a_sig_info.is_pss() })
 }
 
 /// Waits for 32.
@@ -35,8 +35,10 @@ pub fn hello_rv_ack(hello: &HelloRv, rng: &mut dyn CryptoRng) -> (Outbound, Expe
 pub struct ExpectProveToRv {
     guid: Guid,
     nonce: NonceTo1Proof,
+    /// Whether the device said that it signs with PSS.
+    pss: bool,
 }
-cbor_array!(ExpectProveToRv { guid, nonce });
+cbor_array!(ExpectProveToRv { guid, nonce, pss });
 
 impl ExpectProveToRv {
     /// The GUID that the conversation is about.
@@ -69,6 +71,9 @@ impl UnverifiedProof {
     /// # Errors
     /// [`Error::Rejected`] when signature, nonce or GUID do not hold.
     pub fn verify(&self, device_key: &VerifyingKey) -> Result<VerifiedEat, Error> {
+        // One device in the field always says ES384; whatever else it said, its certificate's key must verify.
+        let pss = if self.state.pss { Some(device_key.clone().with_pss()?) } else { None };
+        let device_key = pss.as_ref().unwrap_or(device_key);
         VerifiedEat::verify(&self.token, device_key, self.state.nonce.as_bytes(), &self.state.guid)
     }
 }

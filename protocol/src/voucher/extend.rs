@@ -17,6 +17,9 @@ impl VerifiedVoucher {
     /// # Errors
     /// [`Error::Voucher`] when `signer` is not the owner, the keys differ in type, or the voucher is full.
     pub fn extend(&self, signer: &dyn OwnerKey, next: &VerifyingKey) -> Result<Self, Error> {
+        if self.owner_key().key_type().is_pss() {
+            return Err(Error::Unsupported("RSAPSS keys are verified, never used to sign"));
+        }
         if signer.verifying_key() != self.owner_key() {
             return Err(VoucherFault::NotTheOwner.into());
         }
@@ -35,6 +38,12 @@ impl VerifiedVoucher {
         let owner_key = match self.header.manufacturer_key.encoding() {
             PublicKeyEncoding::CoseKey => PublicKey::cose_key(next),
             _ => PublicKey::x509(next),
+        };
+        // An RSA key of 2048 bits has two types; a voucher has one.
+        let key_type = self.header.manufacturer_key.key_type();
+        let owner_key = match owner_key.key_type() == key_type {
+            true => owner_key,
+            false => owner_key.under(key_type).map_err(|_| VoucherFault::MixedKeyTypes)?,
         };
         let header_hash = Hash::of(hash_type, &self.header.hashed_info());
         let payload = OvEntryPayload { previous_hash, header_hash, extra: None, owner_key };

@@ -60,6 +60,10 @@ impl Voucher {
                 return Err(VoucherFault::MixedKeyTypes.into());
             }
             owner_key = payload.owner_key.verifying_key().map_err(|_| VoucherFault::PublicKey)?;
+            // RSAPKCS is one type for two sizes, and a voucher keeps to one of them.
+            if owner_key.key_type() != manufacturer.key_type() {
+                return Err(VoucherFault::MixedKeyTypes.into());
+            }
             owner = payload.owner_key;
         }
         Ok(VerifiedVoucher { voucher: self, manufacturer, owner, owner_key, device })
@@ -80,7 +84,8 @@ impl Voucher {
     }
 
     fn check_certificates(&self, policy: &VerifyPolicy) -> Result<VerifyingKey, Error> {
-        let certificates = self.certificates.as_deref().unwrap_or_default();
+        let epid = VoucherFault::CertificateChain("there is none, as with EPID devices, which are not supported");
+        let certificates = self.certificates.as_deref().ok_or(epid)?;
         let leaf = certificates.first().ok_or(VoucherFault::CertificateChain("there is no certificate"))?;
         let expected = self.header.cert_chain_hash.as_ref().ok_or(VoucherFault::CertificateChainHash)?;
         let parts: Vec<&[u8]> = certificates.iter().map(|certificate| &certificate[..]).collect();
@@ -101,8 +106,10 @@ fn leaf_key(leaf: &ByteString) -> Result<VerifyingKey, Error> {
     let broken = VoucherFault::CertificateChain("the device's certificate does not decode");
     let certificate = x509_cert::Certificate::from_der(leaf).map_err(|_| broken)?;
     let spki = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(|_| broken)?;
-    VerifyingKey::from_spki_der(&spki)
-        .map_err(|_| VoucherFault::CertificateChain("the device's key is neither P-256 nor P-384").into())
+    VerifyingKey::from_spki_der(&spki).map_err(|_| {
+        VoucherFault::CertificateChain("the device's key is neither P-256 nor P-384 nor RSA of 2048 or 3072 bits")
+            .into()
+    })
 }
 
 impl VerifiedVoucher {

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use fdo_protocol::cbor;
 use fdo_protocol::cose::Sign1;
-use fdo_protocol::crypto::{KeyType, OwnerKey, SigningKey, VerifyingKey};
+use fdo_protocol::crypto::{Curve, KeyType, OwnerKey, SigningKey, VerifyingKey};
 use fdo_protocol::key_auth::{Aad, AadPolicy, CallerHello, Challenge, PendingChallenge, session_of};
 use fdo_protocol::{Error, PublicKey};
 use rand_chacha::ChaCha20Rng;
@@ -81,7 +81,7 @@ fn key(key_type: KeyType) -> SigningKey {
 fn encodes_as_the_vector_has_it() {
     let generator = "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296\
                      4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
-    let point = VerifyingKey::from_point(KeyType::P256, &hex::decode(generator).unwrap()).unwrap();
+    let point = VerifyingKey::from_point(Curve::P256, &hex::decode(generator).unwrap()).unwrap();
     let hello = CallerHello::new(&point, &mut Counting(0));
     assert_eq!(hello.bytes().len(), 116);
     assert_eq!(sha256(hello.bytes()), "35db735c11237735424ebe57f1be995331f50bd59cb78cf113756dfd0639c1f5");

@@ -27,6 +27,8 @@ pub struct World {
     pub credential: DeviceCredential,
     /// Extended to the owner.
     pub voucher: VerifiedVoucher,
+    /// The device's key exchange, if it is not the usual one.
+    pub kex_suite: Option<KexSuite>,
 }
 
 impl World {
@@ -37,10 +39,12 @@ impl World {
 
     pub fn with_encoding(key_type: KeyType, encoding: PublicKeyEncoding) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(42);
-        let manufacturer = SigningKey::generate(key_type, &mut rng).unwrap();
-        let owner = SigningKey::generate(key_type, &mut rng).unwrap();
-        let device = SigningKey::generate(key_type, &mut rng).unwrap();
-        let (voucher, credential, secret) = birth(&mut rng, &manufacturer, &device, encoding);
+        let [manufacturer, owner, device] = [0, 1, 2].map(|number| key(key_type, number, &mut rng));
+        let manufacturer_key = match encoding {
+            PublicKeyEncoding::CoseKey => PublicKey::cose_key(manufacturer.verifying_key()),
+            _ => PublicKey::x509(manufacturer.verifying_key()),
+        };
+        let (voucher, credential, secret) = birth(&mut rng, &manufacturer_key, &device);
         let voucher = voucher.extend(&manufacturer, owner.verifying_key()).unwrap();
         Self {
             rng,
@@ -52,6 +56,29 @@ impl World {
             secret,
             credential,
             voucher,
+            kex_suite: None,
+        }
+    }
+
+    /// Born with a manufacturer's key in a form of its own, whose private half is the first of its type; sold once.
+    pub fn begun_with(manufacturer_key: &PublicKey, device_type: KeyType) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(43);
+        let key_type = manufacturer_key.verifying_key().unwrap().key_type();
+        let [manufacturer, owner] = [0, 1].map(|number| key(key_type, number, &mut rng));
+        let device = key(device_type, 2, &mut rng);
+        let (voucher, credential, secret) = birth(&mut rng, manufacturer_key, &device);
+        let voucher = voucher.extend(&manufacturer, owner.verifying_key()).unwrap();
+        Self {
+            rng,
+            key_type,
+            cipher_suite: CipherSuite::for_key(key_type),
+            manufacturer,
+            owner,
+            device,
+            secret,
+            credential,
+            voucher,
+            kex_suite: None,
         }
     }
 
@@ -61,13 +88,33 @@ impl World {
 
     pub fn settings(&self) -> DeviceSettings {
         DeviceSettings {
-            kex_suite: KexSuite::for_key(self.key_type),
+            kex_suite: self.kex_suite.unwrap_or(KexSuite::for_key(self.key_type)),
             cipher_suite: self.cipher_suite,
             max_message_size: u16::MAX,
             max_service_info_size: None,
             allow_reuse: false,
         }
     }
+}
+
+/// The types of keys that this backend has.
+pub fn key_types() -> impl Iterator<Item = KeyType> {
+    KeyType::ISSUED.into_iter().filter(|key_type| cfg!(feature = "aws-lc") || key_type.curve().is_some())
+}
+
+/// A fresh key, or one of the four recorded RSA keys of each size: making such keys takes too long.
+pub fn key(key_type: KeyType, number: usize, rng: &mut ChaCha20Rng) -> SigningKey {
+    let recording = match key_type {
+        KeyType::Rsa2048 => "rsa2048-asymkex2048-a128gcm",
+        KeyType::Rsa3072 => "rsapkcs3072-asymkex3072-a256gcm",
+        _ => return SigningKey::generate(key_type, rng).unwrap(),
+    };
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/transcripts-go-fdo");
+    let text = std::fs::read_to_string(format!("{vectors}/{recording}.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let holder = ["manufacturer", "owner", "device", "reseller"][number];
+    let der = hex::decode(json["secrets"][format!("{holder}_key_pkcs8")].as_str().unwrap()).unwrap();
+    SigningKey::from_der(&der).unwrap()
 }
 
 pub fn rendezvous_info() -> RendezvousInfo {
@@ -77,14 +124,13 @@ pub fn rendezvous_info() -> RendezvousInfo {
 /// DI from 10 to 13.
 fn birth(
     rng: &mut ChaCha20Rng,
-    manufacturer: &SigningKey,
+    manufacturer_key: &PublicKey,
     device: &SigningKey,
-    encoding: PublicKeyEncoding,
 ) -> (VerifiedVoucher, DeviceCredential, Zeroizing<Vec<u8>>) {
     let serial = DeviceSerial::parse("SN-0001").unwrap();
     let info = DeviceMfgInfo {
-        key_type: manufacturer.key_type().into(),
-        key_encoding: encoding,
+        key_type: manufacturer_key.key_type(),
+        key_encoding: manufacturer_key.encoding(),
         serial_number: "SN-0001".into(),
         device_info: "gateway".into(),
         csr: fdo_protocol::cbor::ByteString(fdo_pki::build_csr(device, None, &serial).unwrap()),
@@ -92,17 +138,13 @@ fn birth(
     let (app_start, waiting) = di::device::begin(info);
     let info = di::manufacturer::app_start(&app_start.body).unwrap();
 
-    let manufacturer_key = match info.key_encoding {
-        PublicKeyEncoding::CoseKey => PublicKey::cose_key(manufacturer.verifying_key()),
-        _ => PublicKey::x509(manufacturer.verifying_key()),
-    };
     let credentials = di::manufacturer::Credentials {
         guid: Guid::random(rng),
         rv_info: rendezvous_info(),
         device_info: info.device_info.clone(),
-        manufacturer_key,
+        manufacturer_key: manufacturer_key.clone(),
         device_key_type: device.key_type(),
-        certificates: certificates(&info.csr, manufacturer.key_type(), rng),
+        certificates: certificates(&info.csr, manufacturer_key.verifying_key().unwrap().key_type(), rng),
     };
     let (set_credentials, expect_hmac) = di::manufacturer::set_credentials(credentials).unwrap();
 
@@ -117,7 +159,7 @@ fn birth(
 }
 
 fn certificates(csr: &[u8], key_type: KeyType, rng: &mut ChaCha20Rng) -> Vec<Vec<u8>> {
-    let ca_key = SigningKey::generate(key_type, rng).unwrap();
+    let ca_key = key(key_type, 3, rng);
     let subject = CaSubject { common_name: "Device CA".into(), organization: None };
     let ca = fdo_pki::make_device_ca(&subject, &ca_key, Lifetime::years(20), NOW, rng).unwrap();
     let csr = Csr::parse(csr).unwrap().verify().unwrap();

@@ -7,7 +7,7 @@ use fdo_protocol::{Error, ErrorCode};
 
 use crate::problem::Chain;
 
-/// Ends a conversation. The peer gets the code and its fixed text; the reason stays in the log.
+/// Ends a conversation. The peer gets the code and a fixed text; the reason stays in the log.
 #[derive(Debug)]
 pub struct Fault {
     error: Error,
@@ -44,10 +44,10 @@ impl Fault {
 
     /// The body of message 255. The first call fixes it, so that a stored session replays what was sent.
     pub fn body(&mut self, previous: u8, now: u64, correlation: u32) -> Vec<u8> {
-        let code = self.error.code();
+        let error = &self.error;
         self.body
             .get_or_insert_with(|| {
-                fdo_protocol::cbor::encode(&ErrorMessage::new(code, previous, now, correlation))
+                fdo_protocol::cbor::encode(&ErrorMessage::of(error, previous, now, correlation))
             })
             .clone()
     }

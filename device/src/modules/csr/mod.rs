@@ -61,7 +61,12 @@ impl Csr {
     pub fn new(settings: CsrSettings, key_type: KeyType, serial: &str, earlier: Option<Certificate>) -> Self {
         Self {
             settings,
-            key_type,
+            // An RSA key takes a small device long to make, and owners need not take it.
+            key_type: match key_type.modulus_bits() {
+                None => key_type,
+                Some(bits) if bits > 2048 => KeyType::P384,
+                Some(_) => KeyType::P256,
+            },
             serial: serial.to_owned(),
             earlier,
             begun: false,

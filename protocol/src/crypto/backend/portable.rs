@@ -4,8 +4,11 @@ use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::crypto::KeyType;
+use crate::crypto::{Curve, KeyType};
 use crate::error::Error;
+
+const NO_RSA: Error = Error::Unsupported("RSA needs the aws-lc feature");
+const RSA_ENCRYPTION: pkcs8::ObjectIdentifier = pkcs8::ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// A private key ready to sign.
 pub enum Signer {
@@ -14,11 +17,11 @@ pub enum Signer {
 }
 
 impl Signer {
-    pub fn new(key_type: KeyType, scalar: &[u8], _point: &[u8]) -> Result<Self, Error> {
+    pub fn new(curve: Curve, scalar: &[u8], _point: &[u8]) -> Result<Self, Error> {
         let unusable = |_| Error::Internal("private key");
-        match key_type {
-            KeyType::P256 => p256::ecdsa::SigningKey::from_slice(scalar).map(Self::P256).map_err(unusable),
-            KeyType::P384 => p384::ecdsa::SigningKey::from_slice(scalar).map(Self::P384).map_err(unusable),
+        match curve {
+            Curve::P256 => p256::ecdsa::SigningKey::from_slice(scalar).map(Self::P256).map_err(unusable),
+            Curve::P384 => p384::ecdsa::SigningKey::from_slice(scalar).map(Self::P384).map_err(unusable),
         }
     }
 
@@ -39,14 +42,14 @@ impl Signer {
 }
 
 /// Whether r and s over the message are of the key with this uncompressed point.
-pub fn verify(key_type: KeyType, point: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    match key_type {
-        KeyType::P256 => {
+pub fn verify(curve: Curve, point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    match curve {
+        Curve::P256 => {
             let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point);
             let signature = p256::ecdsa::Signature::from_slice(signature);
             matches!((key, signature), (Ok(key), Ok(signature)) if key.verify(message, &signature).is_ok())
         }
-        KeyType::P384 => {
+        Curve::P384 => {
             let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point);
             let signature = p384::ecdsa::Signature::from_slice(signature);
             matches!((key, signature), (Ok(key), Ok(signature)) if key.verify(message, &signature).is_ok())
@@ -54,9 +57,50 @@ pub fn verify(key_type: KeyType, point: &[u8], message: &[u8], signature: &[u8])
     }
 }
 
-/// RSA is not in this backend.
+/// RSA is not in this backend: the one crate that has it stands under an advisory.
 pub fn verify_rsa_pkcs1(_bits: u16, _key: &[u8], _message: &[u8], _signature: &[u8]) -> Result<bool, Error> {
-    Err(Error::Unsupported("RSA signatures need the aws-lc feature"))
+    Err(NO_RSA)
+}
+
+/// As [`verify_rsa_pkcs1`].
+pub fn verify_rsa(_key_type: KeyType, _key: &[u8], _message: &[u8], _signature: &[u8]) -> Result<bool, Error> {
+    Err(NO_RSA)
+}
+
+/// As [`verify_rsa_pkcs1`].
+pub fn encrypt_oaep(_spki: &[u8], _secret: &[u8]) -> Result<Vec<u8>, Error> {
+    Err(NO_RSA)
+}
+
+/// A key that cannot exist here.
+pub enum RsaPrivate {}
+
+impl RsaPrivate {
+    pub fn generate(_bits: usize) -> Result<Self, Error> {
+        Err(NO_RSA)
+    }
+
+    /// Tells an RSA key from what is no key at all.
+    pub fn from_der(der: &[u8]) -> Result<Option<Self>, Error> {
+        let is_rsa = pkcs8::PrivateKeyInfoRef::try_from(der).is_ok_and(|key| key.algorithm.oid == RSA_ENCRYPTION);
+        if is_rsa { Err(NO_RSA) } else { Ok(None) }
+    }
+
+    pub fn public_pkcs1(&self) -> Vec<u8> {
+        match *self {}
+    }
+
+    pub fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        match *self {}
+    }
+
+    pub fn sign(&self, _key_type: KeyType, _message: &[u8]) -> Result<Vec<u8>, Error> {
+        match *self {}
+    }
+
+    pub fn decrypt_oaep(&self, _ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        match *self {}
+    }
 }
 
 /// A key pair for one key exchange.
@@ -66,23 +110,23 @@ pub enum Ephemeral {
 }
 
 impl Ephemeral {
-    pub fn generate(key_type: KeyType, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
+    pub fn generate(curve: Curve, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
         // A draw outside 1..order is as good as impossible; a few more draws make it a fault of the generator.
         for _ in 0..8 {
-            let mut scalar = Zeroizing::new(vec![0; key_type.coordinate_length()]);
+            let mut scalar = Zeroizing::new(vec![0; curve.coordinate_length()]);
             rng.fill_bytes(&mut scalar);
-            if let Ok(key) = Self::from_scalar(key_type, &scalar) {
+            if let Ok(key) = Self::from_scalar(curve, &scalar) {
                 return Ok(key);
             }
         }
         Err(Error::Internal("random generator"))
     }
 
-    pub fn from_scalar(key_type: KeyType, scalar: &[u8]) -> Result<Self, Error> {
+    pub fn from_scalar(curve: Curve, scalar: &[u8]) -> Result<Self, Error> {
         let unusable = |_| Error::Internal("key pair");
-        match key_type {
-            KeyType::P256 => p256::SecretKey::from_slice(scalar).map(Self::P256).map_err(unusable),
-            KeyType::P384 => p384::SecretKey::from_slice(scalar).map(Self::P384).map_err(unusable),
+        match curve {
+            Curve::P256 => p256::SecretKey::from_slice(scalar).map(Self::P256).map_err(unusable),
+            Curve::P384 => p384::SecretKey::from_slice(scalar).map(Self::P384).map_err(unusable),
         }
     }
 
@@ -127,27 +171,27 @@ mod tests {
     #[test]
     fn signs_verifies_and_agrees_on_both_curves() {
         let mut rng = ChaCha20Rng::seed_from_u64(7);
-        for key_type in [KeyType::P256, KeyType::P384] {
-            let one = Ephemeral::generate(key_type, &mut rng).unwrap();
-            let two = Ephemeral::generate(key_type, &mut rng).unwrap();
+        for curve in [Curve::P256, Curve::P384] {
+            let one = Ephemeral::generate(curve, &mut rng).unwrap();
+            let two = Ephemeral::generate(curve, &mut rng).unwrap();
             let (first, second) = (one.point().unwrap(), two.point().unwrap());
             assert_eq!(*one.agree(&second).unwrap(), *two.agree(&first).unwrap());
 
-            let signer = Signer::new(key_type, &one.scalar().unwrap(), &first).unwrap();
+            let signer = Signer::new(curve, &one.scalar().unwrap(), &first).unwrap();
             let signature = signer.sign(b"message").unwrap();
-            assert!(verify(key_type, &first, b"message", &signature));
-            assert!(!verify(key_type, &first, b"another", &signature));
-            assert!(!verify(key_type, &second, b"message", &signature));
+            assert!(verify(curve, &first, b"message", &signature));
+            assert!(!verify(curve, &first, b"another", &signature));
+            assert!(!verify(curve, &second, b"message", &signature));
         }
     }
 
     #[test]
     fn agrees_with_the_other_backend() {
         #[cfg(feature = "aws-lc")]
-        for key_type in [KeyType::P256, KeyType::P384] {
+        for curve in [Curve::P256, Curve::P384] {
             let mut rng = ChaCha20Rng::seed_from_u64(8);
-            let ours = Ephemeral::generate(key_type, &mut rng).unwrap();
-            let theirs = super::super::aws_lc::Ephemeral::generate(key_type, &mut rng).unwrap();
+            let ours = Ephemeral::generate(curve, &mut rng).unwrap();
+            let theirs = super::super::aws_lc::Ephemeral::generate(curve, &mut rng).unwrap();
             assert_eq!(
                 *ours.agree(&theirs.point().unwrap()).unwrap(),
                 *theirs.agree(&ours.point().unwrap()).unwrap()

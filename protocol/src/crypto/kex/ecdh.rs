@@ -5,18 +5,18 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::crypto::backend::Ephemeral;
-use crate::crypto::{KeyType, SharedSecret};
+use crate::crypto::{Curve, SharedSecret};
 use crate::error::Error;
 
-fn random_length(curve: KeyType) -> usize {
+fn random_length(curve: Curve) -> usize {
     match curve {
-        KeyType::P256 => 16,
-        KeyType::P384 => 48,
+        Curve::P256 => 16,
+        Curve::P384 => 48,
     }
 }
 
 /// The owner's scalar, and xA.
-pub(super) fn offer(curve: KeyType, rng: &mut dyn CryptoRng) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Error> {
+pub(super) fn offer(curve: Curve, rng: &mut dyn CryptoRng) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Error> {
     let key = Ephemeral::generate(curve, rng)?;
     let mut random = Zeroizing::new(vec![0; random_length(curve)]);
     rng.fill_bytes(&mut random);
@@ -31,25 +31,21 @@ pub(super) fn offer(curve: KeyType, rng: &mut dyn CryptoRng) -> Result<(Zeroizin
 }
 
 /// The owner's end, from its scalar and its own xA.
-pub(super) fn finish(curve: KeyType, scalar: &[u8], x_a: &[u8], x_b: &[u8]) -> Result<SharedSecret, Error> {
+pub(super) fn finish(curve: Curve, scalar: &[u8], x_a: &[u8], x_b: &[u8]) -> Result<SharedSecret, Error> {
     let own = Share::parse(curve, x_a).map_err(|_| Error::Internal("stored key exchange"))?;
     let peer = Share::parse(curve, x_b)?;
     agree(&Ephemeral::from_scalar(curve, scalar)?, &peer, peer.random, own.random)
 }
 
 /// The device's end: xB and the secret.
-pub(super) fn answer(
-    curve: KeyType,
-    x_a: &[u8],
-    rng: &mut dyn CryptoRng,
-) -> Result<(Vec<u8>, SharedSecret), Error> {
+pub(super) fn answer(curve: Curve, x_a: &[u8], rng: &mut dyn CryptoRng) -> Result<(Vec<u8>, SharedSecret), Error> {
     let mut random = Zeroizing::new(vec![0; random_length(curve)]);
     rng.fill_bytes(&mut random);
     answer_with(curve, x_a, &Ephemeral::generate(curve, rng)?, &random)
 }
 
 fn answer_with(
-    curve: KeyType,
+    curve: Curve,
     x_a: &[u8],
     key: &Ephemeral,
     random: &[u8],
@@ -70,7 +66,7 @@ fn agree(key: &Ephemeral, peer: &Share<'_>, device: &[u8], owner: &[u8]) -> Resu
 }
 
 /// A share of our own, always in full length.
-fn share(curve: KeyType, key: &Ephemeral, random: &[u8]) -> Result<Vec<u8>, Error> {
+fn share(curve: Curve, key: &Ephemeral, random: &[u8]) -> Result<Vec<u8>, Error> {
     let point = key.point()?;
     let (x, y) = point[1..].split_at(curve.coordinate_length());
     let mut share = Vec::with_capacity(6 + x.len() + y.len() + random.len());
@@ -89,7 +85,7 @@ struct Share<'a> {
 }
 
 impl<'a> Share<'a> {
-    fn parse(curve: KeyType, bytes: &'a [u8]) -> Result<Self, Error> {
+    fn parse(curve: Curve, bytes: &'a [u8]) -> Result<Self, Error> {
         let length = curve.coordinate_length();
         let (x, rest) = part(bytes, length)?;
         let (y, rest) = part(rest, length)?;
@@ -121,7 +117,7 @@ fn part(bytes: &[u8], nominal: usize) -> Result<(&[u8], &[u8]), Error> {
 mod tests {
     use super::*;
     use crate::cbor;
-    use crate::crypto::{CipherSuite, KexSuite, OwnerKeyExchange};
+    use crate::crypto::{CipherSuite, KexSuite, KeyType, OwnerKeyExchange, SigningKey};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
     use serde_json::Value;
@@ -129,6 +125,11 @@ mod tests {
     fn vectors(name: &str) -> Value {
         let path = format!("{}/../tests/vectors/misc/{name}", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    /// ECDH does not ask for the owner's own key.
+    fn key() -> SigningKey {
+        SigningKey::generate(KeyType::P256, &mut ChaCha20Rng::seed_from_u64(9)).unwrap()
     }
 
     fn bytes(case: &Value, field: &str) -> Vec<u8> {
@@ -141,11 +142,11 @@ mod tests {
         encoded[encoded.len() - suite.key_length()..].to_vec()
     }
 
-    const CURVES: [KeyType; 2] = [KeyType::P256, KeyType::P384];
+    const CURVES: [Curve; 2] = [Curve::P256, Curve::P384];
 
     /// Runs both sides with the secrets of a recorded case and gives the two session keys.
-    fn run(curve: KeyType, case: &Value, x_a: &[u8], x_b: &[u8]) -> [Vec<u8>; 2] {
-        let cipher = CipherSuite::for_key(curve);
+    fn run(curve: Curve, case: &Value, x_a: &[u8], x_b: &[u8]) -> [Vec<u8>; 2] {
+        let cipher = CipherSuite::for_key(curve.into());
         let owner = Ephemeral::from_scalar(curve, &bytes(case, "owner_private")).unwrap();
         let device = Ephemeral::from_scalar(curve, &bytes(case, "device_private")).unwrap();
         let own_x_a = share(curve, &owner, &bytes(case, "owner_random")).unwrap();
@@ -159,7 +160,7 @@ mod tests {
     fn gives_the_recorded_shares_and_keys() {
         let all = vectors("kex-vectors.json");
         for curve in CURVES {
-            let case = &all[KexSuite::for_key(curve).name()];
+            let case = &all[KexSuite::for_key(curve.into()).name()];
             let [at_owner, at_device] = run(curve, case, &bytes(case, "xA"), &bytes(case, "xB"));
             assert_eq!(at_owner, bytes(case, "SEVK"));
             assert_eq!(at_device, bytes(case, "SEVK"));
@@ -170,7 +171,9 @@ mod tests {
     fn leading_zeros_are_kept_where_sent_and_restored_where_dropped() {
         let all = vectors("kex-edge-vectors.json");
         let elliptic = |case: &Value| {
-            CURVES.into_iter().find(|curve| KexSuite::for_key(*curve).name() == case["kex"].as_str().unwrap())
+            CURVES
+                .into_iter()
+                .find(|curve| KexSuite::for_key((*curve).into()).name() == case["kex"].as_str().unwrap())
         };
         let cases = || all.as_array().unwrap().iter().filter_map(|case| Some((elliptic(case)?, case)));
         assert_eq!(cases().count(), 4);
@@ -187,10 +190,10 @@ mod tests {
     fn a_shortened_device_random_stays_short_in_the_secret() {
         let mut rng = ChaCha20Rng::seed_from_u64(5);
         let owner = OwnerKeyExchange::generate(KexSuite::Ecdh256, &mut rng).unwrap();
-        let device = Ephemeral::generate(KeyType::P256, &mut rng).unwrap();
-        let (x_b, secret) = answer_with(KeyType::P256, owner.public(), &device, &[9; 15]).unwrap();
+        let device = Ephemeral::generate(Curve::P256, &mut rng).unwrap();
+        let (x_b, secret) = answer_with(Curve::P256, owner.public(), &device, &[9; 15]).unwrap();
         assert_eq!(x_b.len(), 85);
-        let at_owner = owner.finish(&x_b).unwrap();
+        let at_owner = owner.finish(&x_b, &key()).unwrap();
         let cipher = CipherSuite::A128Gcm;
         assert_eq!(sevk(&at_owner, cipher), sevk(&secret, cipher));
     }
@@ -201,7 +204,7 @@ mod tests {
         let owner = OwnerKeyExchange::generate(KexSuite::Ecdh256, &mut rng).unwrap();
         let good = OwnerKeyExchange::generate(KexSuite::Ecdh256, &mut rng).unwrap();
         let good = good.public();
-        assert!(owner.finish(good).is_ok());
+        assert!(owner.finish(good, &key()).is_ok());
         assert_ne!(owner.public()[70], 0, "the owner's random begins with a non-zero byte");
 
         let mut bad = vec![Vec::new(), vec![0], [good, &[0]].concat()];
@@ -216,8 +219,8 @@ mod tests {
         bad.push([&[0, 32][..], &[0; 32], &[0, 32], &[0; 32], &[0, 16], &[1; 16]].concat());
         bad.push(vec![0; 6]);
         for share in bad {
-            assert!(matches!(owner.finish(&share), Err(Error::Rejected(_))), "{share:?}");
-            let answer = answer(KeyType::P256, &share, &mut rng);
+            assert!(matches!(owner.finish(&share, &key()), Err(Error::Rejected(_))), "{share:?}");
+            let answer = answer(Curve::P256, &share, &mut rng);
             assert!(matches!(answer, Err(Error::Rejected(_))), "{share:?}");
         }
     }

@@ -174,7 +174,11 @@ impl ExpectOvNextEntry {
         if payload.owner_key.key_type() != self.ov_header.manufacturer_key.key_type() {
             return Err(VoucherFault::MixedKeyTypes.into());
         }
-        self.entry_owner = payload.owner_key.verifying_key()?;
+        let entry_owner = payload.owner_key.verifying_key()?;
+        if entry_owner.key_type() != self.entry_owner.key_type() {
+            return Err(VoucherFault::MixedKeyTypes.into());
+        }
+        self.entry_owner = entry_owner;
         self.previous = entry.bytes().to_vec();
         self.entry_num += 1;
         if self.entry_num < self.num_ov_entries {
@@ -194,7 +198,7 @@ impl ExpectOvNextEntry {
         rng: &mut dyn CryptoRng,
     ) -> Result<(Outbound, ExpectSetupDevice), Error> {
         let (x_b, shared): (Vec<u8>, SharedSecret) =
-            KeyExchangeReply::answer(self.settings.kex_suite, &self.x_a_key_exchange, rng)?;
+            KeyExchangeReply::answer(self.settings.kex_suite, &self.x_a_key_exchange, &self.owner_key, rng)?;
         let nonce_setup_dv = NonceTo2SetupDv::random(rng);
         let token = EatPayload::new(self.nonce_prove_dv.as_bytes(), &self.credential.guid, Some(x_b))
             .sign(&[(EUPH_NONCE, cbor::encode(&nonce_setup_dv))], secrets.key())?;

@@ -25,7 +25,8 @@ use crate::voucher::{OvHeader, VerifiedVoucher};
 /// Proves the owner (`60 -> 61`).
 ///
 /// # Errors
-/// [`Error::Unsupported`] for suites that are not offered, [`Error::Rejected`] for a suite that does not fit the key,
+/// [`Error::Unsupported`] for suites that are not offered, [`Error::Rejected`] for a suite that does not fit the
+/// owner's key or an eASigInfo that does not fit the device's,
 /// [`Error::Voucher`] when the voucher has no entry or is not `key`'s.
 pub fn begin(
     hello: &Encoded<HelloDevice>,
@@ -40,6 +41,10 @@ pub fn begin(
         (true, None) => return Err(Error::Unsupported("encrypt-then-MAC suites are not offered here")),
         (_, form) => form.unwrap_or_default(),
     };
+    let device_key = hello.e_a_sig_info.device_key(voucher.device_key())?;
+    if voucher.owner_key().key_type().is_pss() {
+        return Err(Error::Unsupported("RSAPSS keys are verified, never used to sign"));
+    }
     if !kex_suite.fits(key.verifying_key().key_type()) {
         return Err(Error::Rejected("the key exchange does not fit the owner's key"));
     }
@@ -69,7 +74,7 @@ pub fn begin(
     let proof = Sign1::sign(cbor::encode(&payload), &unprotected, key, &[])?;
     let state = ExpectEntryOrProof {
         guid: hello.guid,
-        device_key: voucher.device_key().clone(),
+        device_key,
         ov_header: voucher.header().clone(),
         entries: voucher.entries().iter().map(|entry| RawItem(entry.bytes().to_vec())).collect(),
         owner_key,
@@ -144,7 +149,8 @@ impl ExpectEntryOrProof {
         let nonce_setup_dv = token.unprotected(EUPH_NONCE).ok_or(Error::Malformed("EUPHNonce is missing"))?;
         let nonce_setup_dv: NonceTo2SetupDv = cbor::decode(&nonce_setup_dv)?;
         let proof = VerifiedEat::verify(&token, &self.device_key, self.nonce_prove_dv.as_bytes(), &self.guid)?;
-        let tunnel = self.key_exchange.finish(proof.key_exchange()?)?.derive_in(self.cipher_suite, self.etm_form);
+        let secret = self.key_exchange.finish(proof.key_exchange()?, key)?;
+        let tunnel = secret.derive_in(self.cipher_suite, self.etm_form);
 
         let (rv_info, next_guid) =
             if self.reuse { (self.ov_header.rv_info.clone(), self.guid) } else { (rv_info.clone(), guid) };

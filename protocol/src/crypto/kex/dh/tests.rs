@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cbor;
-use crate::crypto::{CipherSuite, KexSuite, KeyExchangeReply, OwnerKeyExchange};
+use crate::crypto::{CipherSuite, KexSuite, KeyType, OwnerKeyExchange, SigningKey};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
@@ -15,6 +15,11 @@ const GROUPS: [(Group, KexSuite, CipherSuite); 2] = [
 fn vectors(name: &str) -> Value {
     let path = format!("{}/../tests/vectors/misc/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Diffie-Hellman does not ask for the owner's own key.
+fn key() -> SigningKey {
+    SigningKey::generate(KeyType::P256, &mut ChaCha20Rng::seed_from_u64(9)).unwrap()
 }
 
 fn bytes(case: &Value, field: &str) -> Vec<u8> {
@@ -152,14 +157,14 @@ fn refuses_what_is_no_share() {
             ("half of it", good[..length / 2].to_vec()),
             ("seventeen bytes too few", good[17..].to_vec()),
         ] {
-            assert!(matches!(owner.finish(&share), Err(Error::Rejected(_))), "{suite:?}: {what}");
-            let answer = KeyExchangeReply::answer(suite, &share, &mut rng);
+            assert!(matches!(owner.finish(&share, &key()), Err(Error::Rejected(_))), "{suite:?}: {what}");
+            let answer = answer(group, &share, &mut rng);
             assert!(matches!(answer, Err(Error::Rejected(_))), "{suite:?}: {what}");
         }
         // The greatest that counts.
         let mut greatest = one_less(prime);
         *greatest.last_mut().unwrap() -= 1;
-        assert!(owner.finish(&greatest).is_ok());
+        assert!(owner.finish(&greatest, &key()).is_ok());
     }
 }
 
@@ -177,7 +182,7 @@ fn shares_have_the_full_length() {
     let mut rng = ChaCha20Rng::seed_from_u64(11);
     for (group, suite, _) in GROUPS {
         let owner = OwnerKeyExchange::generate(suite, &mut rng).unwrap();
-        let (x_b, _) = KeyExchangeReply::answer(suite, owner.public(), &mut rng).unwrap();
+        let (x_b, _) = answer(group, owner.public(), &mut rng).unwrap();
         assert_eq!((owner.public().len(), x_b.len()), (group.length(), group.length()));
     }
 }
