@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blocking;
+mod by_certificate;
 mod certificates;
 mod ciphers;
 mod conformance;
