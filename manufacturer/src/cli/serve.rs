@@ -49,7 +49,8 @@ pub struct ServeArgs {
     /// Which devices may be initialized [default: listed].
     #[arg(long)]
     admission: Option<Admission>,
-    /// Where devices look for their owner, in order; repeat it [default: http://127.0.0.1:8041].
+    /// Where devices look for their owner, in order; repeat it. Bypass, delays and the like stand in the file
+    /// [default: http://127.0.0.1:8041].
     #[arg(long, value_name = "URL")]
     rendezvous: Option<Vec<String>>,
     /// An RSA key for vouchers, RSA2048 or RSA3072, made if it is missing; repeat it [default: none].
