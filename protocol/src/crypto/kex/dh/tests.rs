@@ -68,6 +68,11 @@ fn the_primes_are_those_of_the_rfc() {
     assert_eq!(U2048::from_be_hex(PRIME_14), prime::<{ U2048::LIMBS }>(2048, 124_476));
     assert_eq!(U3072::from_be_hex(PRIME_15), prime::<{ U3072::LIMBS }>(3072, 1_690_314));
     assert_ne!(U2048::from_be_hex(PRIME_14), prime::<{ U2048::LIMBS }>(2048, 124_477));
+    let openssl = vectors("modp-groups.json");
+    assert_eq!(
+        (PRIME_14, PRIME_15),
+        (openssl["DHKEXid14"].as_str().unwrap(), openssl["DHKEXid15"].as_str().unwrap())
+    );
     assert_eq!(usize::try_from(U2048::BITS).unwrap(), 8 * Group::Fourteen.length());
     assert_eq!(usize::try_from(U3072::BITS).unwrap(), 8 * Group::Fifteen.length());
 }
