@@ -20,7 +20,7 @@ use crate::modules::WifiFormat;
 /// What the environment variables begin with.
 pub const ENV_PREFIX: &str = "FDO_DEVICE_";
 
-const KEY_EXCHANGES: &str = "must be ECDH256, ECDH384, DHKEXid14 or DHKEXid15";
+const KEY_EXCHANGES: &str = "must be ECDH256, ECDH384, DHKEXid14, DHKEXid15, ASYMKEX2048 or ASYMKEX3072";
 const CIPHERS: &str = "must be A128GCM, A192GCM, A256GCM, AES-CCM-16-128-128, AES-CCM-16-128-256, AES-CCM-64-128-128, \
                        AES-CCM-64-128-256, COSEAES128CBC, COSEAES128CTR, COSEAES256CBC or COSEAES256CTR";
 

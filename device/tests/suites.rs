@@ -50,3 +50,29 @@ async fn the_key_exchange_follows_the_owners_key() {
         world.power_on().await.unwrap();
     }
 }
+
+/// A device on a curve with an RSA owner: by itself it agrees by Diffie-Hellman, and without forward secrecy only if told.
+#[tokio::test]
+async fn an_rsa_owner_gets_the_key_exchanges_of_rsa() {
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let manufacturer = SigningKey::generate(KeyType::Rsa2048, &mut rng).unwrap();
+    let owner = SigningKey::generate(KeyType::Rsa2048, &mut rng).unwrap();
+    for (suite, fits) in [
+        (None, true),
+        (Some(KexSuite::Dhkexid14), true),
+        (Some(KexSuite::Asymkex2048), true),
+        (Some(KexSuite::Dhkexid15), false),
+        (Some(KexSuite::Asymkex3072), false),
+        (Some(KexSuite::Ecdh256), false),
+    ] {
+        let mut world = World::new(KeyType::P256);
+        world.services().manufacturer = manufacturer.clone();
+        world.services().owner = owner.clone();
+        world.agent().init(&world.birth()).await.unwrap();
+        world.settings.kex_suite = suite;
+        let before = world.credential();
+        let outcome = world.power_on().await;
+        assert_eq!(outcome.is_ok(), fits, "{suite:?}: {outcome:?}");
+        assert_eq!(world.credential() == before, !fits, "{suite:?}");
+    }
+}
