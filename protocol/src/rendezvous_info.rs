@@ -29,7 +29,12 @@ pub struct RendezvousInfo {
 impl RendezvousInfo {
     /// Encodes directives of our own.
     pub fn new(directives: Vec<Directive>) -> Self {
-        let directives: Vec<_> = directives.into_iter().map(Directive::into_instructions).collect();
+        Self::from_instructions(directives.into_iter().map(Directive::into_instructions).collect())
+    }
+
+    /// Encodes directives whose instructions stand in an order of their own. See [`Directive::check`] for what devices
+    /// do not survive.
+    pub fn from_instructions(directives: Vec<Vec<Instruction>>) -> Self {
         let mut writer = Writer::default();
         writer.array(directives.len());
         for directive in &directives {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fdo_service::compat::CompatSettingsError;
 use fdo_service::database::{self, DatabaseConnection, DatabaseError, DbErr};
 use fdo_service::endpoint::{Endpoint, Limits};
 use fdo_service::host::clock::Clock;
@@ -63,6 +64,8 @@ pub enum StartError {
     Policy,
     #[error(transparent)]
     Operators(#[from] OperatorError),
+    #[error(transparent)]
+    Compat(#[from] CompatSettingsError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -158,7 +161,7 @@ async fn keep_purging(app: Arc<App>, seconds: u64) {
 }
 
 impl Running {
-    /// The bound address of the listener "device" or "operator".
+    /// The bound address of the listener "device", "operator" or "compat".
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.host.address(name)
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fdo_service::compat::CompatSettings;
 use fdo_service::endpoint::LimitSettings;
 use fdo_service::host::config::Listen;
 use fdo_service::host::telemetry::LogFormat;
@@ -31,6 +32,8 @@ pub struct Config {
     pub limits: LimitSettings,
     pub policy: PolicySettings,
     pub registrations: RegistrationSettings,
+    /// The listener for scripts written for go-fdo-server; off by default.
+    pub compat: CompatSettings,
 }
 
 impl Default for Config {
@@ -45,6 +48,7 @@ impl Default for Config {
             limits: LimitSettings::default(),
             policy: PolicySettings::default(),
             registrations: RegistrationSettings::default(),
+            compat: CompatSettings::default(),
         }
     }
 }

@@ -17,6 +17,9 @@ mod error;
 pub mod redirection;
 pub mod registration;
 
+// level 4: for scripts written for another server
+mod compat;
+
 // edges
 pub mod app;
 pub mod cli;

@@ -18,6 +18,7 @@ pub mod host {
     pub use listen::{Host, HostError, Listener, Running};
 }
 pub mod cli;
+pub mod compat;
 pub mod database;
 pub mod db;
 pub mod endpoint;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use fdo_service::compat::CompatFlags;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::random::Random;
 use fdo_service::host::telemetry;
@@ -52,6 +53,8 @@ pub(super) struct Serve {
     registrations: RegistrationFlags,
     #[command(flatten)]
     limits: LimitFlags,
+    #[command(flatten)]
+    compat: CompatFlags,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +123,7 @@ impl Serve {
             "log": self.log,
             "log_format": self.log_format,
             "workers": self.workers,
+            "compat": self.compat.settings(),
             "policy": {
                 "accept": registrations.policy_accept,
                 "replace": registrations.policy_replace,
@@ -154,7 +158,11 @@ pub(super) async fn run(config: &Config, data_dir: &Path) -> Result<(), Error> {
 
 fn announce(running: &Running, data_dir: &Path) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    for (name, what) in [("device", "owners and devices"), ("operator", "operators")] {
+    for (name, what) in [
+        ("device", "owners and devices"),
+        ("operator", "operators"),
+        ("compat", "scripts of go-fdo-server, without a token"),
+    ] {
         if let Some(address) = running.address(name) {
             writeln!(out, "{what}: {address}")?;
         }

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 
 use super::shutdown;
+use crate::compat::{as_the_named_operator, refusal};
 use crate::operators::require::known_operators_only;
 use crate::problem;
 
@@ -36,6 +37,7 @@ pub struct Listener {
 enum Kind {
     Device,
     Operator,
+    Compat,
 }
 
 impl Listener {
@@ -55,6 +57,15 @@ impl Listener {
         configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
     ) -> Self {
         Self::new(name, address, Kind::Operator, configure).workers(1)
+    }
+
+    /// For scripts without a token: on loopback only, and every request acts as one named operator.
+    pub fn compat(
+        name: &'static str,
+        address: &str,
+        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(name, address, Kind::Compat, configure).workers(1)
     }
 
     fn new(
@@ -87,6 +98,9 @@ impl Listener {
         if self.kind == Kind::Operator && exposed && self.tls.is_none() {
             return Err(HostError::Exposed { name: self.name, address: self.address.clone() });
         }
+        if self.kind == Kind::Compat && exposed {
+            return Err(HostError::NotLoopback { name: self.name, address: self.address.clone() });
+        }
         let listener = TcpListener::bind(addresses.as_slice()).map_err(io)?;
         listener.set_nonblocking(true).map_err(io)?;
         Ok(listener)
@@ -94,7 +108,7 @@ impl Listener {
 
     fn run(self, socket: TcpListener, workers: usize) -> Result<actix_web::dev::Server, std::io::Error> {
         let configure = self.configure;
-        // The two kinds are two types of App; a macro keeps their settings the same.
+        // The kinds are different types of App; a macro keeps their settings the same.
         macro_rules! serve {
             ($app:expr) => {{
                 let server = HttpServer::new($app)
@@ -114,6 +128,14 @@ impl Listener {
         }
         Ok(match self.kind {
             Kind::Device => serve!(move || App::new().configure(|cfg| configure(cfg))),
+            Kind::Compat => {
+                serve!(move || {
+                    App::new()
+                        .wrap(from_fn(as_the_named_operator))
+                        .wrap(from_fn(refusal::in_every_error))
+                        .configure(|cfg| configure(cfg))
+                })
+            }
             Kind::Operator => {
                 serve!(move || {
                     App::new()
@@ -135,6 +157,8 @@ pub enum HostError {
         "listener `{name}` would serve operators on {address} without TLS; set its `certificate` and `key`, or bind it to 127.0.0.1"
     )]
     Exposed { name: &'static str, address: String },
+    #[error("listener `{name}` asks nobody for a token, so it must be on loopback, and {address} is not")]
+    NotLoopback { name: &'static str, address: String },
     #[error("cannot start listener `{name}`: {source}")]
     Start { name: &'static str, source: std::io::Error },
 }

@@ -177,6 +177,22 @@ impl Operators {
         Ok(Operator { id: found.id, name: found.name, role: found.role })
     }
 
+    /// The one operator whose token has this name and is valid; none where several have it.
+    pub async fn find_by_name(&self, name: &str) -> Result<Option<Operator>, OperatorError> {
+        let now = self.clock.now();
+        let mut found = store::list_named(&self.db, name).await?;
+        found.retain(|token| token.expires.is_none_or(|expires| now < expires));
+        match found.as_slice() {
+            [one] => Ok(Some(Operator { id: one.id.clone(), name: one.name.clone(), role: one.role })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes what somebody did into the audit trail.
+    pub async fn record(&self, event: audit::Event<'_>) -> Result<(), OperatorError> {
+        Ok(audit::record(&self.db, self.clock.now(), event).await?)
+    }
+
     /// All tokens, without their secrets.
     pub async fn list(&self, after: Option<String>, limit: u64) -> Result<Vec<OperatorToken>, OperatorError> {
         Ok(store::list(&self.db, after, limit).await?)

@@ -104,6 +104,12 @@ pub(super) async fn touch(conn: &impl ConnectionTrait, id: &str, now: u64) -> Re
         .map(|_| ())
 }
 
+/// Those with this name; more than two are as good as two.
+pub(super) async fn list_named(conn: &impl ConnectionTrait, name: &str) -> Result<Vec<OperatorToken>, DbErr> {
+    let rows = row::Entity::find().filter(row::Column::Name.eq(name)).limit(100).all(conn).await?;
+    rows.into_iter().map(OperatorToken::try_from).collect()
+}
+
 pub(super) async fn list(
     conn: &impl ConnectionTrait,
     after: Option<String>,

@@ -1,0 +1,106 @@
+//! Errors of the compat routes: `{"message": ..}` as those scripts read it, with our code and request id beside it.
+
+use std::fmt;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::middleware::Next;
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::json;
+
+use crate::problem::Problem;
+
+/// A problem in the other shape.
+#[derive(Debug)]
+pub struct Refusal(Problem);
+
+impl Refusal {
+    /// What came does not fit.
+    pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+        Self(Problem::bad_request(code, detail))
+    }
+
+    /// There is no such thing here.
+    pub fn not_found(code: &str, detail: impl Into<String>) -> Self {
+        Self(Problem::not_found(code, detail))
+    }
+
+    /// More came than is read.
+    pub fn too_large(most: usize) -> Self {
+        Self(Problem::new(413, "body-too-large", format!("The body has more than {most} bytes.")))
+    }
+
+    /// A fault of this side.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(Problem::internal(error))
+    }
+
+    /// The problem that it tells of.
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
+    fn response(problem: &Problem) -> HttpResponse {
+        // 422 is not among the answers that those scripts know.
+        let status = if problem.status() == 422 { 400 } else { problem.status() };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        HttpResponse::build(status).json(json!({
+            "message": problem.detail(), "code": problem.code(), "request_id": problem.request_id(),
+        }))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        Self::response(&self.0).status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        Self::response(&self.0)
+    }
+}
+
+impl<E: Into<Problem>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Middleware of the compat routes: what left them as a bare error or as a problem leaves in this shape too.
+pub async fn in_every_error(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let http = request.request().clone();
+    let response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => ServiceResponse::new(http.clone(), error.into()),
+    };
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return Ok(response);
+    }
+    let told = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    if told {
+        return Ok(response);
+    }
+    let known = response.response().error().and_then(|error| error.as_error::<Problem>());
+    let answer = match known {
+        Some(problem) => Refusal::response(problem),
+        None => Refusal::response(&match status {
+            StatusCode::NOT_FOUND => Problem::not_found("no-such-route", "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => Problem::new(405, "method", "This path does not allow this method."),
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "body-too-large", "The body is too large."),
+            _ => Problem::new(status.as_u16(), "request", "The request was refused."),
+        }),
+    };
+    Ok(ServiceResponse::new(http, answer))
+}
