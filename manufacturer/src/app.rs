@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fdo_service::database;
+use fdo_service::compat::Gate;
+use fdo_service::database::{self, DatabaseConnection};
 use fdo_service::endpoint::{Endpoint, Limits};
 use fdo_service::host::clock::Clock;
 use fdo_service::host::health::Health;
@@ -22,11 +23,13 @@ use crate::allocations::Allocations;
 use crate::buyers::Buyers;
 use crate::buyers::routes::Introduction;
 use crate::claims::{Claims, ClaimsParts};
+use crate::compat::{self, routes::ExtendTo};
 use crate::config::Config;
 use crate::db::Migrator;
 use crate::devices::Devices;
 use crate::initialization::{Initialization, Profile};
 use crate::keys::{Keys, Naming};
+use crate::rendezvous::Rendezvous;
 use crate::routes;
 use crate::vouchers::Vouchers;
 
@@ -45,6 +48,9 @@ pub struct Desk {
     pub buyers: Arc<Buyers>,
     pub allocations: Arc<Allocations>,
     pub claims: Arc<Claims>,
+    pub rendezvous: Arc<Rendezvous>,
+    pub extend_to: ExtendTo,
+    pub db: DatabaseConnection,
 }
 
 /// The running service, and what its operator is told once.
@@ -121,6 +127,8 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     let limits = Limits::new(&config.limits);
     let metrics = Metrics::new();
     let health = Health::new(db.clone());
+    let rendezvous = Arc::new(Rendezvous::new(db.clone(), clock.clone(), config.rendezvous_info()?));
+    let extend_to = ExtendTo(compat::next_owner(config.compat_extend_to.as_deref())?);
     let initialization = Initialization {
         db: db.clone(),
         clock: clock.clone(),
@@ -128,7 +136,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         records,
         keys: keys.clone(),
         admission: config.admission,
-        rendezvous: config.rendezvous_info()?,
+        rendezvous: rendezvous.clone(),
         profile: Arc::new(Profile::new(&config.idevid, &config.name)?),
     };
     let claims = Arc::new(Claims::new(ClaimsParts {
@@ -157,12 +165,16 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         buyers: Arc::new(Buyers::new(db.clone(), clock.clone(), random.clone())),
         allocations: Arc::new(Allocations::new(db.clone(), clock.clone(), random.clone())),
         claims: claims.clone(),
+        rendezvous,
+        extend_to,
+        db: db.clone(),
     });
     let swept = (initialization.clone(), claims.clone());
     let endpoint = Endpoint::new(initialization, clock, random, metrics, limits);
     let claims_tls = keys.tls()?;
     let (device_health, claims_health) = (health.clone(), health);
-    let listeners = vec![
+    let compat = compat_listener(config, &desk, &endpoint)?;
+    let mut listeners = vec![
         Listener::device("device", &config.listen.address, move |cfg| {
             routes::device(cfg, &endpoint, &device_health);
         })
@@ -174,6 +186,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         })
         .tls(claims_tls),
     ];
+    listeners.extend(compat);
     let listeners = Host::new().workers(config.workers).start(listeners).await?;
     // Only now is the port known, if the system chose it.
     let claims_url = config.claims_url(listeners.address("claims").map(|address| address.port()));
@@ -188,6 +201,18 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         identity_fingerprint: introduction.identity_fingerprint.clone(),
         claims_url,
     })
+}
+
+/// One address for everything, as scripts for go-fdo-server expect it: management and FDO.
+fn compat_listener(
+    config: &Config,
+    desk: &Arc<Desk>,
+    endpoint: &Arc<Endpoint<Initialization>>,
+) -> anyhow::Result<Option<Listener>> {
+    let Some((address, operator)) = config.compat.listener()? else { return Ok(None) };
+    let gate = Gate::new(&config.compat, operator, &desk.operators);
+    let (desk, endpoint) = (desk.clone(), endpoint.clone());
+    Ok(Some(Listener::compat("compat", address, move |cfg| routes::compat(cfg, &desk, &gate, &endpoint))))
 }
 
 /// Forgets what has expired, about every minute.

@@ -2,17 +2,18 @@
 
 mod rendezvous;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fdo_protocol::RendezvousInfo;
 use fdo_protocol::crypto::KeyType;
+use fdo_service::compat::CompatSettings;
 use fdo_service::endpoint::LimitSettings;
 use fdo_service::host::config::Listen;
 use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
 
-pub use rendezvous::{ConditionalPlace, Place, checked};
+pub use rendezvous::{ConditionalPlace, Place, checked, rendezvous_info};
 
 /// Variables that override settings begin with this.
 pub const ENV_PREFIX: &str = "FDO_MANUFACTURER_";
@@ -45,6 +46,10 @@ pub struct Config {
     pub idevid: IdevidSettings,
     pub sessions: RecordSettings,
     pub limits: LimitSettings,
+    /// The listener for scripts written for go-fdo-server; off by default.
+    pub compat: CompatSettings,
+    /// A PEM file with the key that such a script's first GET of a voucher extends it to.
+    pub compat_extend_to: Option<PathBuf>,
 }
 
 /// Which serial numbers may be initialized.
@@ -115,6 +120,8 @@ impl Default for Config {
             idevid: IdevidSettings::default(),
             sessions: RecordSettings::default(),
             limits: LimitSettings::default(),
+            compat: CompatSettings::default(),
+            compat_extend_to: None,
         }
     }
 }

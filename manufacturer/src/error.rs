@@ -4,6 +4,7 @@ use fdo_service::problem::Problem;
 
 use crate::allocations::AllocationError;
 use crate::buyers::BuyerError;
+use crate::claims::ExtendError;
 use crate::csv::CsvError;
 use crate::devices::DeviceError;
 use crate::keys::KeyError;
@@ -59,5 +60,19 @@ impl From<CsvError> for Problem {
 impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<ExtendError> for Problem {
+    fn from(error: ExtendError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ExtendError::NotFound(_) => Self::not_found("voucher-unknown", detail),
+            ExtendError::Blocked(_) => Self::conflict("device-blocked", detail),
+            ExtendError::Allocated(_) => Self::conflict("allocated", detail),
+            ExtendError::OtherKey { .. } => Self::conflict("extended-elsewhere", detail),
+            ExtendError::KeyType { .. } => Self::unprocessable("key-type", detail),
+            ExtendError::Claim(error) => Self::internal(&error),
+        }
     }
 }

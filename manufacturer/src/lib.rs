@@ -12,11 +12,14 @@ pub mod keys;
 pub mod vouchers;
 pub mod devices;
 pub mod buyers;
+pub mod rendezvous;
 
 pub mod allocations;
 pub mod initialization;
 
 pub mod claims;
+
+pub mod compat;
 
 pub mod app;
 pub mod cli;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::web;
+use fdo_service::compat::Gate;
 use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::host::health::Health;
 use fdo_service::operators;
@@ -14,7 +15,7 @@ use crate::app::Desk;
 use crate::claims::Claims;
 use crate::initialization::Initialization;
 use crate::keys::Trust;
-use crate::{allocations, buyers, claims, devices, vouchers};
+use crate::{allocations, buyers, claims, compat, devices, rendezvous, vouchers};
 
 /// For devices on the line: DI, and nothing for operators.
 pub fn device(cfg: &mut web::ServiceConfig, endpoint: &Arc<Endpoint<Initialization>>, health: &Health) {
@@ -39,9 +40,22 @@ pub fn operator(cfg: &mut web::ServiceConfig, desk: &Arc<Desk>) {
     buyers::routes::configure(cfg, &desk.buyers, &desk.introduction);
     allocations::routes::configure(cfg, &desk.allocations);
     claims::routes::configure_operators(cfg, &desk.claims);
+    rendezvous::routes::configure(cfg, &desk.rendezvous);
+    compat::routes::configure(cfg, desk);
     cfg.app_data(web::Data::from(desk.clone()))
         .service(web::resource("/api/v1/identity").route(web::get().to(identity)))
         .service(web::resource("/api/v1/trust").route(web::get().to(trust)));
+}
+
+/// For scripts that know no token: management and FDO at one address.
+pub fn compat(
+    cfg: &mut web::ServiceConfig,
+    desk: &Arc<Desk>,
+    gate: &Gate,
+    endpoint: &Arc<Endpoint<Initialization>>,
+) {
+    compat::routes::listener(cfg, desk, gate);
+    endpoint::configure(cfg, endpoint.clone());
 }
 
 /// By what buyers know this maker.

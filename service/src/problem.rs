@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::DbErr;
 
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// A JSON body of the operator API; uploads of vouchers read their bodies themselves.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
 

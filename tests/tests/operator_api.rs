@@ -25,6 +25,9 @@ fn scan(folder: &Path, into: &mut BTreeSet<String>) {
             for opening in ["resource(\"", "resource(\"/api/v1/"] {
                 let found = text.split(opening).skip(1).map(|rest| rest.split('"').next().unwrap());
                 into.extend(found.filter(|url| !url.is_empty()).map(|url| {
+                    if url.starts_with("/api/v2/") {
+                        return url.to_owned();
+                    }
                     let rest = url.trim_start_matches("/api/v1/").trim_start_matches('/');
                     format!("/api/v1/{rest}")
                 }));

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use fdo_protocol::crypto::VerifyingKey;
 use fdo_protocol::voucher::VerifiedVoucher;
 use fdo_protocol::{Guid, PublicKeyType, cbor};
 use fdo_service::database::{self, DatabaseTransaction};
@@ -25,6 +26,16 @@ pub struct Asked {
 
 /// A claim granted, now or before.
 pub type Grant = Claim;
+
+/// To whom a voucher is extended, and who said so.
+pub(super) struct Receiver<'a> {
+    pub key: &'a VerifyingKey,
+    pub fingerprint: &'a str,
+    /// Empty where no buyer has the key.
+    pub buyer_id: &'a str,
+    pub name: &'a str,
+    pub actor: &'a str,
+}
 
 /// Why a serial is not handed over; what a buyer may not know is all `NotFound`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +78,14 @@ impl Claims {
         match self.find(&transaction, claimant, asked).await? {
             Ok(Found::Before(claim)) => Ok(Ok(claim)),
             Ok(Found::Now(voucher)) => {
-                let claim = self.sign(&transaction, claimant, &voucher, request_id, now).await?;
+                let receiver = Receiver {
+                    key: &claimant.key,
+                    fingerprint: &claimant.fingerprint,
+                    buyer_id: &claimant.buyer.id,
+                    name: &claimant.buyer.name,
+                    actor: &claimant.fingerprint,
+                };
+                let claim = self.sign(&transaction, &receiver, &voucher, request_id, now).await?;
                 transaction.commit().await?;
                 Ok(Ok(claim))
             }
@@ -142,10 +160,10 @@ impl Claims {
     }
 
     /// The one signature over this voucher; claim, signer log and audit trail are written with it.
-    async fn sign(
+    pub(super) async fn sign(
         &self,
         transaction: &DatabaseTransaction,
-        claimant: &Claimant,
+        receiver: &Receiver<'_>,
         stored: &StoredVoucher,
         request_id: &str,
         now: u64,
@@ -156,7 +174,7 @@ impl Claims {
         let key = self.keys.voucher_for(voucher.manufacturer_key()).ok_or(ClaimError::Signing(missing))?;
         let hmac = cbor::encode(voucher.hmac());
         let previous = Sha256::new().chain_update(voucher.header().bytes()).chain_update(hmac).finalize().to_vec();
-        let extended = voucher.extend(key.signing(), &claimant.key).map_err(ClaimError::Signing)?;
+        let extended = voucher.extend(key.signing(), receiver.key).map_err(ClaimError::Signing)?;
         let bytes = extended.bytes().to_vec();
         let checksum = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
         let claim = Claim {
@@ -164,8 +182,8 @@ impl Claims {
             canon: stored.canon.clone(),
             serial: stored.serial.clone(),
             model: stored.model.clone(),
-            buyer_id: claimant.buyer.id.clone(),
-            fingerprint: claimant.fingerprint.clone(),
+            buyer_id: receiver.buyer_id.to_owned(),
+            fingerprint: receiver.fingerprint.to_owned(),
             bytes,
             checksum,
             request_id: request_id.to_owned(),
@@ -175,9 +193,9 @@ impl Claims {
         let signer = crate::keys::fingerprint(key.signing().verifying_key()).map_err(ClaimError::Signing)?;
         store::log_signature(transaction, &Signature { previous, claim: &claim, signer: &signer }).await?;
         store::insert(transaction, &claim).await?;
-        let (subject, detail) = (claim.guid.to_string(), format!("{} to {}", claim.serial, claimant.buyer.name));
+        let (subject, detail) = (claim.guid.to_string(), format!("{} to {}", claim.serial, receiver.name));
         let event = Event {
-            actor: &claimant.fingerprint,
+            actor: receiver.actor,
             action: "voucher.sign",
             subject: &subject,
             outcome: Outcome::Success,

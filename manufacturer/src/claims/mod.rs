@@ -4,6 +4,7 @@
 
 mod access;
 mod error;
+mod extend;
 mod grant;
 mod limits;
 pub mod routes;
@@ -26,6 +27,7 @@ use crate::buyers::{Buyer, BuyerError, BuyerState, Enrolled};
 use crate::devices::{self, DeviceState};
 use crate::keys::{KeyError, Keys};
 use crate::vouchers::{self, VoucherState};
+pub use extend::ExtendError;
 pub use grant::{Asked, Denied, Grant};
 use limits::Windows;
 

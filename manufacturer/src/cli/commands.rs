@@ -165,7 +165,7 @@ const TOKEN: [(&str, &str); 4] = [("ID", "id"), ("NAME", "name"), ("ROLE", "role
 
 pub(super) async fn run(api: &ApiClient, out: Output, command: Command) -> Result<()> {
     match command {
-        Command::Serve(_) => Ok(()), // `run` has started it
+        Command::Serve(_) | Command::Rendezvous(_) => Ok(()), // `run` has done it
         Command::Serial(command) => serial(api, out, command).await,
         Command::Device(command) => device(api, out, command).await,
         Command::Voucher(command) => voucher(api, out, command).await,

@@ -2,6 +2,7 @@
 
 mod commands;
 mod places;
+mod rendezvous;
 mod serve;
 
 use std::path::PathBuf;
@@ -68,6 +69,9 @@ pub enum Command {
     /// Claims of all buyers: list.
     #[command(subcommand)]
     Claim(commands::ClaimCommand),
+    /// Where new devices look for their owner: show, set, reset.
+    #[command(subcommand)]
+    Rendezvous(rendezvous::RendezvousCommand),
     /// Operator tokens: create, list, delete.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -122,6 +126,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { global, command } = cli;
     match command {
         Command::Serve(args) => serve::run(&global, &args).await,
+        Command::Rendezvous(command) => Ok(rendezvous::run(&command, &global.client()?, global.output()).await?),
         command => Ok(commands::run(&global.client()?, global.output(), command).await?),
     }
 }

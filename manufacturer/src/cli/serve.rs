@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use fdo_service::compat::CompatFlags;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::config::{self, ConfigError};
 use fdo_service::host::random::Random;
@@ -100,6 +101,11 @@ pub struct ServeArgs {
     hardware_type: Option<String>,
     #[command(flatten)]
     bounds: BoundFlags,
+    #[command(flatten)]
+    compat: CompatFlags,
+    /// PEM file with the key that a script's first GET of a voucher extends it to.
+    #[arg(long, value_name = "FILE", help_heading = "Scripts written for go-fdo-server")]
+    compat_extend_to: Option<PathBuf>,
 }
 
 #[derive(Args, Clone)]
@@ -152,6 +158,8 @@ impl ServeArgs {
             "admission": self.admission.and_then(name),
             "rendezvous": self.rendezvous,
             "rsa_keys": self.rsa_key,
+            "compat": self.compat.settings(),
+            "compat_extend_to": self.compat_extend_to,
             "listen": {
                 "address": self.listen,
                 "certificate": self.listen_certificate,
@@ -217,7 +225,12 @@ fn welcome(running: &Running, data_dir: &Path) -> std::io::Result<()> {
         writeln!(out, "Operator token, shown this once (also in {}/operator-token):", data_dir.display())?;
         writeln!(out, "  {}", token.as_str())?;
     }
-    for (name, purpose) in [("device", "devices (DI)"), ("operator", "operators"), ("claims", "buyers")] {
+    for (name, purpose) in [
+        ("device", "devices (DI)"),
+        ("operator", "operators"),
+        ("claims", "buyers"),
+        ("compat", "scripts of go-fdo-server, without a token"),
+    ] {
         if let Some(url) = running.url(name) {
             writeln!(out, "Listening for {purpose}: {url}")?;
         }

@@ -89,7 +89,7 @@ impl<'de> Deserialize<'de> for Place {
 }
 
 /// What goes into vouchers.
-pub(super) fn rendezvous_info(places: &[Place]) -> Result<RendezvousInfo, SettingError> {
+pub fn rendezvous_info(places: &[Place]) -> Result<RendezvousInfo, SettingError> {
     places.iter().map(directive).collect::<Result<_, _>>().and_then(checked)
 }
 

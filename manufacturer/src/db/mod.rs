@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
         let mut all = shared_migrations();
         all.push(Box::new(migration::m20260901_000101_manufacturer::Migration));
         all.push(Box::new(migration::m20261101_000102_bounds::Migration));
+        all.push(Box::new(migration::m20261125_000120_rendezvous::Migration));
         all
     }
 }

@@ -10,7 +10,7 @@ use fdo_protocol::di::manufacturer::{self, Credentials, ExpectSetHmac};
 use fdo_protocol::messages::di::DeviceMfgInfo;
 use fdo_protocol::messages::{MessageType, Outbound};
 use fdo_protocol::voucher::{VerifyPolicy, Voucher};
-use fdo_protocol::{Error, Guid, PublicKeyType, RendezvousInfo, cbor, cbor_array};
+use fdo_protocol::{Error, Guid, PublicKeyType, cbor, cbor_array};
 use fdo_service::database::{self, DatabaseConnection, DbErr};
 use fdo_service::endpoint::{Conversation, Fault, Incoming, Outgoing};
 use fdo_service::host::clock::Clock;
@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::config::Admission;
 use crate::devices::{self, Device, DeviceState, Refusal};
 use crate::keys::Keys;
+use crate::rendezvous::Rendezvous;
 use crate::serial::Serial;
 use crate::vouchers::{self, StoredVoucher, VoucherState};
 pub use issue::Profile;
@@ -43,7 +44,7 @@ pub struct Initialization {
     pub records: Records,
     pub keys: Arc<Keys>,
     pub admission: Admission,
-    pub rendezvous: RendezvousInfo,
+    pub rendezvous: Arc<Rendezvous>,
     pub profile: Arc<Profile>,
 }
 
@@ -118,7 +119,7 @@ impl Initialization {
         let issued = self.issue(&candidate, now).await?;
         let credentials = Credentials {
             guid: Guid::random(&mut self.random.rng()),
-            rv_info: self.rendezvous.clone(),
+            rv_info: self.rendezvous.current().await.map_err(|error| Fault::internal(&error))?,
             device_info: candidate.model.clone(),
             manufacturer_key: public_key,
             device_key_type: issued.device_key_type,

@@ -15,7 +15,7 @@ use fdo_protocol::crypto::SigningKey;
 use fdo_protocol::di::device;
 use fdo_protocol::messages::di::SetCredentials;
 use fdo_protocol::rendezvous_info::{Directive, RvProtocol};
-use fdo_protocol::{ErrorCode, FileSecrets, PublicKeyEncoding, PublicKeyType};
+use fdo_protocol::{ErrorCode, FileSecrets, PublicKeyEncoding, PublicKeyType, RendezvousInfo};
 use fdo_service::db::testing::TestDatabase;
 use fdo_service::sessions::{RecordSettings, SealingKey};
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,7 +57,7 @@ impl Line {
             records,
             keys: Arc::new(keys),
             admission,
-            rendezvous,
+            rendezvous: Arc::new(Rendezvous::new(db.clone(), clock.clone(), rendezvous)),
             profile: Arc::new(Profile::new(&idevid, "Acme").unwrap()),
         };
         Self { di, devices: Devices::new(db.clone(), clock), vouchers: Vouchers::new(db), _folder: folder }

@@ -6,6 +6,7 @@ pub mod store;
 use fdo_protocol::Guid;
 use fdo_protocol::crypto::KeyType;
 use fdo_protocol::voucher::Voucher;
+use fdo_service::compat::vouchers::Wanted;
 use fdo_service::database::{DatabaseConnection, DbErr};
 
 /// Whether a voucher may still be handed out.
@@ -77,6 +78,11 @@ impl Vouchers {
             Some(canon) => store::newest_of(&self.db, canon).await,
             None => Ok(None),
         }
+    }
+
+    /// The part of the list that a script asks for, and how many there are in all. Blocked ones are not among them.
+    pub async fn select(&self, wanted: &Wanted) -> Result<(Vec<StoredVoucher>, u64), DbErr> {
+        store::select(&self.db, wanted).await
     }
 
     /// In the order of their GUIDs.

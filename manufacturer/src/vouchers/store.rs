@@ -1,8 +1,10 @@
 //! Rows of vouchers.
 
 use fdo_protocol::Guid;
+use fdo_service::compat::vouchers::{SortBy, Wanted};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{ExprTrait, Func};
+use sea_orm::{ActiveValue::Set, Condition, Order, PaginatorTrait, QueryOrder, QuerySelect};
 
 use super::{StoredVoucher, VoucherState};
 use crate::db::entity::voucher as row;
@@ -65,6 +67,34 @@ pub async fn list(
         query = query.filter(row::Column::Guid.gt(after));
     }
     query.all(conn).await?.into_iter().map(StoredVoucher::try_from).collect()
+}
+
+/// What a script asks for, and how many there are in all.
+pub async fn select(conn: &impl ConnectionTrait, wanted: &Wanted) -> Result<(Vec<StoredVoucher>, u64), DbErr> {
+    use row::Column;
+    let like = |column: Expr, text: &str| Expr::from(Func::lower(column)).like(format!("%{}%", text.to_lowercase()));
+    let digits = || Expr::from(Func::cust("REPLACE").args([Expr::col(Column::Guid), Expr::value("-"), Expr::value("")]));
+    let mut query = row::Entity::find().filter(Column::State.eq(VoucherState::Active.name()));
+    if let Some(guid) = wanted.guid {
+        query = query.filter(Column::Guid.eq(guid.to_string()));
+    }
+    if let Some(text) = &wanted.device_info {
+        query = query.filter(like(Expr::col(Column::Model), text));
+    }
+    if let Some(text) = &wanted.search {
+        let either = Condition::any().add(like(Expr::col(Column::Model), text)).add(like(digits(), text));
+        query = query.filter(either);
+    }
+    let total = query.clone().count(conn).await?;
+    let column = match wanted.sort_by {
+        SortBy::CreatedAt | SortBy::UpdatedAt => Column::Created,
+        SortBy::Guid => Column::Guid,
+        SortBy::DeviceInfo => Column::Model,
+    };
+    let order = if wanted.descending { Order::Desc } else { Order::Asc };
+    let query = query.order_by(column, order).order_by_asc(Column::Guid);
+    let rows = query.limit(wanted.window.limit).offset(wanted.window.offset).all(conn).await?;
+    Ok((rows.into_iter().map(StoredVoucher::try_from).collect::<Result<_, _>>()?, total))
 }
 
 pub async fn set_state(conn: &impl ConnectionTrait, guid: &Guid, state: VoucherState) -> Result<(), DbErr> {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use actix_web::middleware::from_fn;
 use actix_web::web::{self, Bytes, Data, Path, PayloadConfig, Query, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Resource};
 use fdo_service::compat::certificates::{
     CertificateImport, CertificatePage, CertificateQuery, CertificateView, MAX_BODY, fingerprint,
 };
-use fdo_service::compat::refusal::{Refusal, in_every_error};
-use fdo_service::compat::{self, Gate, pem, wants_pem};
+use fdo_service::compat::refusal::Refusal;
+use fdo_service::compat::{self, Gate, Wrapped, pem, resource, wants_pem};
 use fdo_service::host::clock::Clock;
 use fdo_service::operators::require::{Admin, Read, Require};
 use fdo_service::problem;
@@ -22,7 +21,7 @@ const NOTE: &str = "by /api/v2/device-ca";
 
 /// Version 2, for the operator listener too.
 pub(crate) fn configure(cfg: &mut ServiceConfig) {
-    cfg.service(routes("/api/v2"));
+    cfg.service(all(resource("/api/v2/device-ca"))).service(one(resource("/api/v2/device-ca/{fingerprint}")));
 }
 
 /// The whole compat listener.
@@ -31,18 +30,17 @@ pub(crate) fn listener(cfg: &mut ServiceConfig, app: &Arc<App>, gate: &Gate) {
     compat::configure_health(cfg, &app.db);
     cfg.app_data(Data::new(gate.clone()))
         .app_data(Data::from(app.policies.clone()))
-        .app_data(Data::new(app.clock.clone()))
-        .service(routes("/api/v1"))
-        .service(routes("/api/v2"));
+        .app_data(Data::new(app.clock.clone()));
+    configure(cfg);
+    cfg.service(all(resource("/api/v1/device-ca"))).service(one(resource("/api/v1/device-ca/{fingerprint}")));
 }
 
-fn routes(root: &str) -> impl actix_web::dev::HttpServiceFactory + 'static {
-    let all = web::resource("/device-ca").app_data(PayloadConfig::new(MAX_BODY));
-    let one = web::resource("/device-ca/{fingerprint}").route(web::get().to(get));
-    web::scope(root)
-        .wrap(from_fn(in_every_error))
-        .service(all.route(web::get().to(list)).route(web::post().to(import)))
-        .service(one.route(web::delete().to(remove)))
+fn all<T: Wrapped>(resource: Resource<T>) -> Resource<T> {
+    resource.app_data(PayloadConfig::new(MAX_BODY)).route(web::get().to(list)).route(web::post().to(import))
+}
+
+fn one<T: Wrapped>(resource: Resource<T>) -> Resource<T> {
+    resource.route(web::get().to(get)).route(web::delete().to(remove))
 }
 
 async fn list(

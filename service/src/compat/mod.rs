@@ -6,6 +6,7 @@
 
 pub mod certificates;
 mod gate;
+pub mod key;
 pub mod page;
 pub mod refusal;
 pub mod rendezvous_info;
@@ -13,8 +14,11 @@ mod settings;
 pub mod to2_addresses;
 pub mod vouchers;
 
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::ACCEPT;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -46,6 +50,34 @@ pub fn wants_pem(request: &HttpRequest) -> bool {
         weights.fold(0.0_f32, f32::max)
     };
     weight(&[PEM]) > weight(&["application/json", "application/*", "*/*"])
+}
+
+/// A URL whose errors have the member that those scripts read.
+pub fn resource(path: &str) -> Resource<impl Wrapped> {
+    web::resource(path).wrap(from_fn(refusal::in_every_error))
+}
+
+/// What a wrapped resource is made of.
+pub trait Wrapped:
+    ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + 'static
+{
+}
+
+impl<T> Wrapped for T where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static
+{
 }
 
 /// PEM as an answer.

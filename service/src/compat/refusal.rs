@@ -1,8 +1,8 @@
-//! Errors of the compat routes: `{"message": ..}` as those scripts read it, with our code and request id beside it.
+//! Errors of the compat routes: problems with the member `message`, which is the one that those scripts read.
 
 use std::fmt;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
@@ -10,7 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 
 /// A problem in the other shape.
 #[derive(Debug)]
@@ -46,9 +46,10 @@ impl Refusal {
         // 422 is not among the answers that those scripts know.
         let status = if problem.status() == 422 { 400 } else { problem.status() };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        HttpResponse::build(status).json(json!({
-            "message": problem.detail(), "code": problem.code(), "request_id": problem.request_id(),
-        }))
+        let mut body = json!(problem);
+        body["status"] = json!(status.as_u16());
+        body["message"] = json!(problem.detail());
+        HttpResponse::build(status).content_type(problem::MEDIA_TYPE).body(body.to_string())
     }
 }
 
@@ -78,7 +79,7 @@ impl<E: Into<Problem>> From<E> for Refusal {
 pub async fn in_every_error(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let http = request.request().clone();
     let response = match next.call(request).await {
         Ok(response) => response.map_into_boxed_body(),
@@ -88,8 +89,8 @@ pub async fn in_every_error(
     if !(status.is_client_error() || status.is_server_error()) {
         return Ok(response);
     }
-    let told = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json");
-    if told {
+    let told = response.response().error().is_some_and(|error| error.as_error::<Refusal>().is_some());
+    if told || response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json") {
         return Ok(response);
     }
     let known = response.response().error().and_then(|error| error.as_error::<Problem>());

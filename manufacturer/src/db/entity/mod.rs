@@ -9,5 +9,6 @@ pub mod claim_token;
 pub mod device;
 pub mod enrolment_code;
 pub mod key_auth_session;
+pub mod rendezvous_info;
 pub mod signer_log;
 pub mod voucher;
