@@ -130,7 +130,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
 }
 
 impl Running {
-    /// The bound address of the listener "device" or "operator".
+    /// The bound address of the listener "device", "operator" or "compat".
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.host.address(name)
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fdo_protocol::crypto::KeyType;
 use fdo_protocol::rendezvous_info::{RvTo2Addr, RvTo2AddrEntry, Scheme};
+use fdo_service::compat::CompatSettings;
 use fdo_service::endpoint::LimitSettings;
 use fdo_service::host::config::Listen;
 use fdo_service::host::telemetry::LogFormat;
@@ -60,6 +61,10 @@ pub struct Config {
     pub downloads: Vec<DownloadSetting>,
     /// Commands for devices that no plan is for.
     pub commands: Vec<CommandSetting>,
+    /// The listener for scripts written for go-fdo-server; off by default.
+    pub compat: CompatSettings,
+    /// While no device CA is pinned, such scripts import vouchers of every maker, as at that server.
+    pub compat_accept_any_maker: bool,
 }
 
 /// How claims are asked for again.
@@ -113,6 +118,8 @@ impl Default for Config {
             files: FileSettings::default(),
             downloads: Vec::new(),
             commands: Vec::new(),
+            compat: CompatSettings::default(),
+            compat_accept_any_maker: false,
         }
     }
 }
@@ -183,19 +190,24 @@ impl Config {
     /// `public_url` as TO0 registers it.
     pub fn rv_to2_addr(&self) -> Result<RvTo2Addr, SettingError> {
         let url = self.public_url.as_deref().unwrap_or(LOCAL_URL);
-        let wrong = || SettingError::Url(url.to_owned());
-        let parsed = reqwest::Url::parse(url).map_err(|_| wrong())?;
-        let scheme = match parsed.scheme() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return Err(wrong()),
-        };
-        let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.username().is_empty();
-        let host = parsed.host_str().filter(|_| bare).ok_or_else(wrong)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = parsed.port_or_known_default().ok_or_else(wrong)?;
-        Ok(RvTo2Addr(vec![RvTo2AddrEntry::at(scheme, host, port)]))
+        Ok(RvTo2Addr(vec![rv_to2_addr_entry(url)?]))
     }
+}
+
+/// `http://host:port` or `https://host:port` as TO0 registers it.
+pub fn rv_to2_addr_entry(url: &str) -> Result<RvTo2AddrEntry, SettingError> {
+    let wrong = || SettingError::Url(url.to_owned());
+    let parsed = reqwest::Url::parse(url).map_err(|_| wrong())?;
+    let scheme = match parsed.scheme() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        _ => return Err(wrong()),
+    };
+    let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.username().is_empty();
+    let host = parsed.host_str().filter(|_| bare).ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = parsed.port_or_known_default().ok_or_else(wrong)?;
+    Ok(RvTo2AddrEntry::at(scheme, host, port))
 }
 
 #[cfg(test)]

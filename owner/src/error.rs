@@ -1,5 +1,6 @@
 //! Why the service does not start, and each slice's errors as problem+json.
 
+use fdo_service::compat::CompatSettingsError;
 use fdo_service::database::DatabaseError;
 use fdo_service::host::HostError;
 use fdo_service::host::tls::TlsError;
@@ -12,8 +13,8 @@ use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
 use crate::{
-    ca, claims, files, inventory, manufacturers, networks, plans, registration, resale, serviceinfo, trust,
-    vouchers,
+    ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration, resale, serviceinfo,
+    trust, vouchers,
 };
 
 /// Why the service does not start.
@@ -33,6 +34,8 @@ pub enum StartError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Operators(#[from] OperatorError),
+    #[error(transparent)]
+    Compat(#[from] CompatSettingsError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -187,6 +190,17 @@ impl From<resale::Error> for Problem {
             resale::Error::Extend(_) | resale::Error::KeyGone(_) | resale::Error::Database(_) => {
                 Self::internal(&error)
             }
+        }
+    }
+}
+
+impl From<redirect::Error> for Problem {
+    fn from(error: redirect::Error) -> Self {
+        match error {
+            redirect::Error::TooMany | redirect::Error::Setting(_) => {
+                Self::unprocessable("redirect", error.to_string())
+            }
+            redirect::Error::Database(_) => Self::internal(&error),
         }
     }
 }

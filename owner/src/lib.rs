@@ -22,6 +22,7 @@ pub mod files;
 pub mod plans;
 pub mod manufacturers;
 pub mod ca;
+pub mod redirect;
 
 // level 2: one deed on a noun
 pub mod claims;
@@ -34,5 +35,6 @@ pub mod resale;
 
 // level 4: edges
 pub mod cli;
+pub mod compat;
 pub mod jobs;
 pub mod routes;

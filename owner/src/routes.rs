@@ -4,33 +4,49 @@ use std::sync::Arc;
 
 use actix_web::Resource;
 use actix_web::web::{self, delete, get, post, put};
+use fdo_service::compat::Gate;
 use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::host::Listener;
 use fdo_service::host::health::Health;
-use fdo_service::host::tls::{self, TlsError};
+use fdo_service::host::tls;
 use fdo_service::{operators, problem};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
-    ca, claims, files, inventory, keys, manufacturers, networks, onboarding, plans, registration, resale, trust,
-    vouchers,
+    ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
+    registration, resale, trust, vouchers,
 };
 
-/// An upload of vouchers, many of them in PEM.
-const UPLOAD_LIMIT: usize = 64 * 1024 * 1024;
-
-/// The two listeners, "device" and "operator".
-pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, TlsError> {
+/// The listeners "device" and "operator", and "compat" where it is wanted.
+pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, StartError> {
     let (endpoint, health, data) = (endpoint(app), app.health.clone(), web::Data::from(app.clone()));
+    let compat = compat_listener(config, app, &endpoint)?;
     let device = move |cfg: &mut web::ServiceConfig| device(cfg, &endpoint, &health);
     let operator = move |cfg: &mut web::ServiceConfig| operator(cfg, &data);
-    Ok(vec![
+    let listeners = [
         Listener::device("device", &config.listen.address, device).tls(tls::server_config(&config.listen)?),
         Listener::operator("operator", &config.operators.address, operator)
             .tls(tls::server_config(&config.operators)?),
-    ])
+    ];
+    Ok(listeners.into_iter().chain(compat).collect())
+}
+
+/// One address for everything, as scripts for go-fdo-server expect it: management and FDO.
+fn compat_listener(
+    config: &Config,
+    app: &Arc<App>,
+    endpoint: &Arc<Endpoint<Conversation>>,
+) -> Result<Option<Listener>, StartError> {
+    let Some((address, operator)) = config.compat.listener()? else { return Ok(None) };
+    let gate = Gate::new(&config.compat, operator, &app.operators);
+    let (data, endpoint) = (web::Data::from(app.clone()), endpoint.clone());
+    Ok(Some(Listener::compat("compat", address, move |cfg: &mut web::ServiceConfig| {
+        compat::routes::listener(cfg, &data, &gate);
+        endpoint::configure(cfg, endpoint.clone());
+    })))
 }
 
 /// What devices talk to.
@@ -59,7 +75,7 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     cfg.app_data(app.clone());
     cfg.service(resource("devices").route(get().to(inventory::routes::list)))
         .service(resource("devices/{name}").route(get().to(onboarding::routes::device)));
-    let uploads = resource("vouchers").app_data(web::PayloadConfig::new(UPLOAD_LIMIT));
+    let uploads = resource("vouchers").app_data(web::PayloadConfig::new(vouchers::upload::MAX_FILE));
     cfg.service(uploads.route(get().to(vouchers::routes::list)).route(post().to(vouchers::routes::upload)))
         .service(resource("vouchers/{guid}").route(get().to(vouchers::routes::get)))
         .service(resource("vouchers/{guid}/download").route(get().to(vouchers::routes::download)))
@@ -91,6 +107,9 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     let claim = resource("claims/{serial}").route(get().to(claims::routes::get));
     cfg.service(resource("claims").route(get().to(claims::routes::list)).route(post().to(claims::routes::create)))
         .service(claim.route(delete().to(claims::routes::withdraw)));
+    let redirect = resource("redirect").route(get().to(redirect::routes::get));
+    cfg.service(redirect.route(put().to(redirect::routes::set)).route(delete().to(redirect::routes::reset)));
+    compat::routes::configure(cfg);
     cfg.service(resource("keys").route(get().to(keys::routes::list)));
     cfg.service(resource("ca").route(get().to(ca::routes::get)))
         .service(resource("certificates").route(get().to(ca::routes::list)))

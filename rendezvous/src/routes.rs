@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::compat::Gate;
+use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::host::Listener;
 use fdo_service::host::tls;
 use fdo_service::{operators, problem};
@@ -12,8 +12,8 @@ use fdo_service::{operators, problem};
 use crate::app::{App, StartError};
 use crate::config::Config;
 use crate::conversation::Rendezvous;
-use crate::{compat, policy};
 use crate::registrations::routes as registrations;
+use crate::{compat, policy};
 
 /// The listeners "device" and "operator", and "compat" where it is wanted.
 pub(crate) fn listeners(

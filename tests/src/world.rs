@@ -29,6 +29,8 @@ pub struct WorldSettings {
     pub owner: Option<fn(&mut fdo_owner::config::Config)>,
     /// Changes of the manufacturer's settings.
     pub manufacturer: Option<fn(&mut fdo_manufacturer::config::Config)>,
+    /// Changes of the rendezvous' settings.
+    pub rendezvous: Option<fn(&mut fdo_rendezvous::config::Config)>,
     /// Another clock than one that stands at [`START`].
     pub clock: Option<Clock>,
 }
@@ -94,6 +96,9 @@ impl World {
             ..fdo_rendezvous::config::Config::default()
         };
         rendezvous_config.limits.source_per_second = 0;
+        if let Some(change) = settings.rendezvous {
+            change(&mut rendezvous_config);
+        }
         let rendezvous =
             fdo_rendezvous::app::start(&rendezvous_config, &folder("rendezvous"), clock.clone(), random.clone())
                 .await

@@ -18,7 +18,9 @@ pub enum ExtendError {
     NotFound(Guid),
     #[error("the device of {0} is blocked, or was born again under another GUID")]
     Blocked(Guid),
-    #[error("the device of {0} is set aside for a buyer; it is handed over by a claim, or revoke the allocation first")]
+    #[error(
+        "the device of {0} is set aside for a buyer; it is handed over by a claim, or revoke the allocation first"
+    )]
     Allocated(Guid),
     #[error("the voucher of {guid} is extended to the key {fingerprint} already")]
     OtherKey { guid: Guid, fingerprint: String },

@@ -22,9 +22,11 @@ pub enum CompatError {
 /// The next owner's key, from a PEM file with a public key or a certificate.
 pub fn next_owner(path: Option<&Path>) -> Result<Option<VerifyingKey>, CompatError> {
     let Some(path) = path else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|source| CompatError::File { path: path.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| CompatError::File { path: path.to_owned(), source })?;
     let read = key::read(&text);
-    read.map(Some).map_err(|error| CompatError::Key { path: path.to_owned(), reason: error.problem().detail().to_owned() })
+    read.map(Some)
+        .map_err(|error| CompatError::Key { path: path.to_owned(), reason: error.problem().detail().to_owned() })
 }
 
 /// Refuses what would strand a device, as for the configuration. The information itself stays as the script wrote it.

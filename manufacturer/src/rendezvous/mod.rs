@@ -6,8 +6,8 @@ mod store;
 
 use fdo_protocol::RendezvousInfo;
 use fdo_service::database::{self, DatabaseConnection, DbErr};
-use fdo_service::operators::audit::{self, Event, Outcome};
 use fdo_service::host::clock::Clock;
+use fdo_service::operators::audit::{self, Event, Outcome};
 
 /// The rendezvous information of a service.
 #[derive(Clone)]
@@ -38,7 +38,13 @@ impl Rendezvous {
         let transaction = database::begin(&self.db).await?;
         store::upsert(&transaction, info, now).await?;
         let detail = format!("{} directives", info.directives().len());
-        let event = Event { actor, action: "rendezvous.set", subject: "rendezvous", outcome: Outcome::Success, detail: &detail };
+        let event = Event {
+            actor,
+            action: "rendezvous.set",
+            subject: "rendezvous",
+            outcome: Outcome::Success,
+            detail: &detail,
+        };
         audit::record(&transaction, now, event).await?;
         transaction.commit().await
     }
@@ -49,8 +55,13 @@ impl Rendezvous {
         let before = store::find(&transaction).await?;
         if before.is_some() {
             store::delete(&transaction).await?;
-            let event =
-                Event { actor, action: "rendezvous.reset", subject: "rendezvous", outcome: Outcome::Success, detail: "" };
+            let event = Event {
+                actor,
+                action: "rendezvous.reset",
+                subject: "rendezvous",
+                outcome: Outcome::Success,
+                detail: "",
+            };
             audit::record(&transaction, self.clock.now(), event).await?;
             transaction.commit().await?;
         }

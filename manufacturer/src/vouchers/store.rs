@@ -72,8 +72,10 @@ pub async fn list(
 /// What a script asks for, and how many there are in all.
 pub async fn select(conn: &impl ConnectionTrait, wanted: &Wanted) -> Result<(Vec<StoredVoucher>, u64), DbErr> {
     use row::Column;
-    let like = |column: Expr, text: &str| Expr::from(Func::lower(column)).like(format!("%{}%", text.to_lowercase()));
-    let digits = || Expr::from(Func::cust("REPLACE").args([Expr::col(Column::Guid), Expr::value("-"), Expr::value("")]));
+    let like =
+        |column: Expr, text: &str| Expr::from(Func::lower(column)).like(format!("%{}%", text.to_lowercase()));
+    let digits =
+        || Expr::from(Func::cust("REPLACE").args([Expr::col(Column::Guid), Expr::value("-"), Expr::value("")]));
     let mut query = row::Entity::find().filter(Column::State.eq(VoucherState::Active.name()));
     if let Some(guid) = wanted.guid {
         query = query.filter(Column::Guid.eq(guid.to_string()));

@@ -8,6 +8,7 @@ mod manufacturer;
 mod network;
 mod onboarding;
 mod plan;
+mod redirect;
 mod registration;
 mod resale;
 mod serve;
@@ -87,6 +88,9 @@ enum Command {
     /// Registrations at rendezvous.
     #[command(subcommand)]
     Registration(registration::Command),
+    /// Where devices are sent: the address that registrations tell.
+    #[command(subcommand)]
+    Redirect(redirect::Command),
     /// The certificate authority and what it issued.
     #[command(subcommand)]
     Ca(ca::Command),
@@ -129,6 +133,8 @@ pub enum Error {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
+    Redirect(#[from] crate::redirect::Error),
+    #[error(transparent)]
     Api(#[from] CliError),
     #[error("cannot read {path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
@@ -165,6 +171,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Plan(command) => plan::run(command, &api, output).await,
         Command::File(command) => file::run(command, &api, output).await,
         Command::Registration(command) => Ok(registration::run(command, &api, output).await?),
+        Command::Redirect(command) => Ok(redirect::run(command, &api, output).await?),
         Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use fdo_service::compat::CompatFlags;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::random::Random;
 use fdo_service::host::telemetry;
@@ -11,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::Error;
 use crate::app::{self, Running};
-use crate::config::{Config, LOCAL_URL};
+use crate::config::Config;
+use crate::redirect;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -70,6 +72,11 @@ pub(super) struct Serve {
     ciphers: CipherFlags,
     #[command(flatten)]
     bounds: BoundFlags,
+    #[command(flatten)]
+    compat: CompatFlags,
+    /// While no device CA is pinned, they import vouchers of every maker [default: false]
+    #[arg(long, value_name = "BOOL", help_heading = "Scripts written for go-fdo-server")]
+    compat_accept_any_maker: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -196,6 +203,8 @@ impl Serve {
             },
             "rsa_keys": given(&self.rsa_key),
             "public_url": self.public_url,
+            "compat": self.compat.settings(),
+            "compat_accept_any_maker": self.compat_accept_any_maker,
             "outbound_allow": given(&self.outbound_allow),
             "database": self.database,
             "sealing_key": self.sealing_key,
@@ -270,12 +279,13 @@ fn command(text: &str) -> Value {
 pub(super) async fn run(config: &Config, data_dir: &Path) -> Result<(), Error> {
     telemetry::init(&config.log, config.log_format)?;
     let running = app::start(config, data_dir, Clock::system(), Random::system()).await?;
-    announce(&running, config)?;
+    let redirect = redirect::current(&running.app.db, config).await?;
+    announce(&running, config, &redirect.urls())?;
     running.until_signal().await;
     Ok(())
 }
 
-fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
+fn announce(running: &Running, config: &Config, sent_to: &[String]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let scheme = |tls: bool| if tls { "https" } else { "http" };
     if let Some(address) = running.address("device") {
@@ -284,7 +294,10 @@ fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
     if let Some(address) = running.address("operator") {
         writeln!(out, "operators: {}://{address}", scheme(config.operators.certificate.is_some()))?;
     }
-    writeln!(out, "devices are sent to {}", config.public_url.as_deref().unwrap_or(LOCAL_URL))?;
+    if let Some(address) = running.address("compat") {
+        writeln!(out, "scripts of go-fdo-server, without a token: http://{address}")?;
+    }
+    writeln!(out, "devices are sent to {}", sent_to.join(" "))?;
     if let Some(token) = &running.first_token {
         for file in running.app.keys.all() {
             writeln!(out, "owner key {}: {}", file.key.key_type(), file.path.display())?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use store::{
     Filter, NewDevice, Onboarded, find, find_by_guid, forget, guids_of, insert, list, mark_sold, move_to,
-    record_onboarded, record_registered, record_state, set_blocked, take_back, unmark_sold,
+    record_onboarded, record_registered, record_state, select, set_blocked, take_back, unmark_sold,
 };
 
 /// Where a device stands.

@@ -1,9 +1,10 @@
 //! Rows of devices and of their GUIDs.
 
 use fdo_protocol::Guid;
+use fdo_service::compat::page::Window;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, ExprTrait, Func, Query};
-use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, PaginatorTrait, QueryOrder, QuerySelect};
 
 use super::{Device, DeviceState, Error};
 use crate::db::entity::{device, device_guid};
@@ -173,6 +174,24 @@ pub async fn list(
     }
     let rows = query.all(conn).await?;
     Ok(rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?)
+}
+
+/// A part of the fleet, the last changed first, and how many there are in all; where `old` is given, the device that
+/// had this GUID before.
+pub async fn select(
+    conn: &impl ConnectionTrait,
+    window: Window,
+    old: Option<&Guid>,
+) -> Result<(Vec<Device>, u64), Error> {
+    let mut query = device::Entity::find();
+    if let Some(old) = old {
+        let had = device::Column::Id.in_subquery(owner_of(old));
+        query = query.filter(had).filter(device::Column::Guid.ne(old.to_string()));
+    }
+    let total = query.clone().count(conn).await?;
+    let query = query.order_by_desc(device::Column::Updated).order_by_asc(device::Column::Id);
+    let rows = query.limit(window.limit).offset(window.offset).all(conn).await?;
+    Ok((rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?, total))
 }
 
 /// Notes where a device stands; one that is blocked or sold stays so.

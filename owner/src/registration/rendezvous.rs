@@ -11,6 +11,7 @@ use fdo_protocol::to0::owner;
 use fdo_protocol::voucher::VerifiedVoucher;
 
 use crate::app::App;
+use crate::redirect;
 
 /// Clients that are kept for their open connections; beyond so many the map begins anew.
 const CLIENTS: usize = 64;
@@ -68,7 +69,8 @@ async fn exchange(
 ) -> Result<u32, fdo_http::Error> {
     let unowned = fdo_protocol::Error::from(fdo_protocol::VoucherFault::NotTheOwner);
     let key = app.keys.owning(voucher.owner_key()).ok_or(unowned)?;
-    let public = app.settings.rv_to2_addr().map_err(|error| fdo_http::Error::Settings(error.to_string()))?;
+    let public = redirect::current(&app.db, &app.settings).await;
+    let public = public.map_err(|error| fdo_http::Error::Settings(error.to_string()))?;
     let asked = app.settings.registration.wait_seconds();
     let mut run = client.conversation(base);
     let (hello, state) = owner::begin();

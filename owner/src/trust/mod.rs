@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use fdo_pki::{Certificate, ChainPolicy, DeviceChain, TrustedCas};
 use fdo_protocol::crypto::VerifyingKey;
 use fdo_protocol::voucher::VerifiedVoucher;
-use fdo_service::database::{ConnectionTrait, DbErr};
+use fdo_service::database::{self, ConnectionTrait, DatabaseConnection, DbErr};
+use fdo_service::operators::audit::{self, Event, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::keys;
@@ -84,6 +85,27 @@ pub enum Error {
     NotFound(String),
     #[error("trust's database failed")]
     Database(#[from] DbErr),
+}
+
+/// Pins, with an entry in the audit trail.
+pub async fn add(db: &DatabaseConnection, pin: &TrustedKey, actor: &str, now: u64) -> Result<(), Error> {
+    let transaction = database::begin(db).await?;
+    store::insert(&transaction, pin).await?;
+    let detail = format!("{} {}", pin.kind.name(), pin.name);
+    let subject = &pin.fingerprint;
+    let event = Event { actor, action: "trust.add", subject, outcome: Outcome::Success, detail: &detail };
+    audit::record(&transaction, now, event).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Takes a pin back, with an entry in the audit trail.
+pub async fn remove(db: &DatabaseConnection, fingerprint: &str, actor: &str, now: u64) -> Result<(), Error> {
+    let transaction = database::begin(db).await?;
+    store::delete(&transaction, fingerprint).await?;
+    let event =
+        Event { actor, action: "trust.remove", subject: fingerprint, outcome: Outcome::Success, detail: "" };
+    audit::record(&transaction, now, event).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// All pins, ready to judge vouchers.

@@ -2,8 +2,6 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
-use fdo_service::database;
-use fdo_service::operators::audit::{self, Event, Outcome};
 use fdo_service::operators::require::{Admin, Read, Require};
 use fdo_service::paging::Page;
 use fdo_service::problem::Problem;
@@ -61,17 +59,7 @@ pub async fn list(app: Data<App>, _: Require<Read>) -> Result<Json<Page<TrustVie
 pub async fn create(app: Data<App>, who: Require<Admin>, new: Json<NewTrust>) -> Result<HttpResponse, Problem> {
     let now = app.clock.now();
     let pin = TrustedKey::parse(new.kind, &new.name, None, &der_of(&new)?, now)?;
-    let transaction = database::begin(&app.db).await?;
-    store::insert(&transaction, &pin).await?;
-    let event = Event {
-        actor: &who.id,
-        action: "trust.add",
-        subject: &pin.fingerprint,
-        outcome: Outcome::Success,
-        detail: &format!("{} {}", pin.kind.name(), pin.name),
-    };
-    audit::record(&transaction, now, event).await?;
-    transaction.commit().await?;
+    super::add(&app.db, &pin, &who.id, now).await?;
     Ok(HttpResponse::Created().json(TrustView::from(pin)))
 }
 
@@ -81,17 +69,7 @@ pub async fn delete(
     who: Require<Admin>,
     fingerprint: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let transaction = database::begin(&app.db).await?;
-    store::delete(&transaction, &fingerprint).await?;
-    let event = Event {
-        actor: &who.id,
-        action: "trust.remove",
-        subject: &fingerprint,
-        outcome: Outcome::Success,
-        detail: "",
-    };
-    audit::record(&transaction, app.clock.now(), event).await?;
-    transaction.commit().await?;
+    super::remove(&app.db, &fingerprint, &who.id, app.clock.now()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -18,7 +18,7 @@ pub use accept::{Acceptance, AcceptedVoucher};
 pub use sale::{ForSale, deliver, for_sale, keep_after_all, sell};
 pub use store::{
     Imported, bytes, confirm_seen, due_for_registration, find_by_guid, find_for_onboarding, import, list, replace,
-    reuse, set_blocked, set_registration,
+    reuse, select, set_blocked, set_registration,
 };
 
 /// What became of a voucher.

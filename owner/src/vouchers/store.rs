@@ -2,13 +2,15 @@
 
 use fdo_protocol::Guid;
 use fdo_protocol::voucher::{VerifiedVoucher, Voucher};
+use fdo_service::compat::vouchers::{SortBy, Wanted};
 use fdo_service::database;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait, Func};
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TryInsertResult};
+use sea_orm::sea_query::{ExprTrait, Func, Query};
+use sea_orm::{ActiveValue::Set, Condition, Order, PaginatorTrait, QueryOrder, QuerySelect, TryInsertResult};
 use sha2::{Digest, Sha256};
 
 use super::{AcceptedVoucher, Error, State, StoredVoucher, sale};
+use crate::db::entity::device;
 use crate::db::entity::voucher::{ActiveModel, Column, Entity, Model};
 use crate::db::{signed, unsigned};
 use crate::inventory::{self, DeviceState, NewDevice};
@@ -226,6 +228,56 @@ pub async fn list(
         query = query.filter(Column::Guid.gt(after));
     }
     Ok(query.all(conn).await?.into_iter().map(StoredVoucher::try_from).collect::<Result<_, _>>()?)
+}
+
+/// What a script asks for, as bytes and the times of making and change, and how many there are in all. Those of
+/// GUIDs that devices no longer have, and of devices that their new owners have, are not among them.
+pub async fn select(
+    conn: &impl ConnectionTrait,
+    wanted: &Wanted,
+) -> Result<(Vec<(Vec<u8>, u64, u64)>, u64), Error> {
+    let like =
+        |column: Expr, text: &str| Expr::from(Func::lower(column)).like(format!("%{}%", text.to_lowercase()));
+    let digits =
+        || Expr::from(Func::cust("REPLACE").args([Expr::col(Column::Guid), Expr::value("-"), Expr::value("")]));
+    let device_info = |text: &str| {
+        let devices = Query::select()
+            .column(device::Column::Id)
+            .from(device::Entity)
+            .and_where(like(Expr::col(device::Column::DeviceInfo), text))
+            .take();
+        Column::DeviceId.in_subquery(devices)
+    };
+    let over = [State::Replaced.name(), State::Archived.name(), State::Delivered.name()];
+    let mut query = Entity::find().filter(Column::State.is_not_in(over));
+    if let Some(guid) = wanted.guid {
+        query = query.filter(Column::Guid.eq(guid.to_string()));
+    }
+    if let Some(text) = &wanted.device_info {
+        query = query.filter(device_info(text));
+    }
+    if let Some(text) = &wanted.search {
+        query = query.filter(Condition::any().add(device_info(text)).add(like(digits(), text)));
+    }
+    let total = query.clone().count(conn).await?;
+    let order = if wanted.descending { Order::Desc } else { Order::Asc };
+    let query = match wanted.sort_by {
+        SortBy::CreatedAt => query.order_by(Column::Created, order),
+        SortBy::UpdatedAt => query.order_by(Column::Updated, order),
+        SortBy::Guid => query.order_by(Column::Guid, order),
+        SortBy::DeviceInfo => {
+            let of = Query::select()
+                .column(device::Column::DeviceInfo)
+                .from(device::Entity)
+                .and_where(Expr::col((device::Entity, device::Column::Id)).equals((Entity, Column::DeviceId)))
+                .take();
+            query.order_by(Expr::SubQuery(None, Box::new(of.into())), order)
+        }
+    };
+    let rows =
+        query.order_by_asc(Column::Guid).limit(wanted.window.limit).offset(wanted.window.offset).all(conn).await?;
+    let rows = rows.into_iter().map(|row| (row.bytes, unsigned(row.created), unsigned(row.updated)));
+    Ok((rows.collect(), total))
 }
 
 /// TO2 ended (70) with a new GUID: keeps its voucher, which `next` makes of the old one. The old one may be used until

@@ -11,6 +11,8 @@ use crate::trust::Trust;
 
 /// How many vouchers are one transaction: on SQLite everybody else waits for it.
 const BATCH: usize = 100;
+/// Bytes of a file, many vouchers in PEM.
+pub const MAX_FILE: usize = 64 * 1024 * 1024;
 
 /// What became of one voucher of a file.
 pub struct Item {

@@ -98,7 +98,8 @@ impl CertificateQuery {
             all.reverse();
         }
         let total = all.len();
-        let certs = window.of(all).iter().map(|(certificate, at)| CertificateView::new(certificate, *at)).collect();
+        let certs =
+            window.of(all).iter().map(|(certificate, at)| CertificateView::new(certificate, *at)).collect();
         Ok(CertificatePage { total, limit: window.limit, offset: window.offset, certs })
     }
 

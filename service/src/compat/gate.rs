@@ -3,13 +3,14 @@
 //! Whoever reaches a loopback port may be a web page in a browser on the same machine, so what comes from a browser, or
 //! was addressed to a name that is not ours, is refused.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 
 use super::CompatSettings;
+use super::refusal::Refusal;
 use crate::operators::audit::{Event, Outcome};
 use crate::operators::{Operator, Operators};
 use crate::problem::Problem;
@@ -41,7 +42,9 @@ impl Gate {
         let found = self.operators.find_by_name(&self.operator).await?;
         found.ok_or_else(|| {
             let name = &self.operator;
-            let detail = format!("There is not exactly one valid operator token named {name}; create it, or remove the others.");
+            let detail = format!(
+                "There is not exactly one valid operator token named {name}; create it, or remove the others."
+            );
             Problem::forbidden("compat-operator", detail)
         })
     }
@@ -62,19 +65,19 @@ impl Gate {
 pub async fn as_the_named_operator(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let gate = request.app_data::<web::Data<Gate>>().cloned();
     let Some(gate) = gate.filter(|_| request.path().starts_with("/api/")) else {
-        return next.call(request).await;
+        return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let operator = gate.admit(&request).await?;
+    let operator = match gate.admit(&request).await {
+        Ok(operator) => operator,
+        Err(problem) => return Ok(request.into_response(Refusal::response(&problem))),
+    };
     let subject: String = format!("{} {}", request.method(), request.path()).chars().take(200).collect();
     request.extensions_mut().insert(operator.clone());
-    let answered = next.call(request).await;
-    let status = match &answered {
-        Ok(response) => response.status(),
-        Err(error) => error.as_response_error().status_code(),
-    };
+    let answered = next.call(request).await?.map_into_boxed_body();
+    let status = answered.status();
     let outcome = match status.as_u16() {
         0..400 => Outcome::Success,
         400..500 => Outcome::Refused,
@@ -84,9 +87,8 @@ pub async fn as_the_named_operator(
     let event =
         Event { actor: &operator.id, action: "compat.request", subject: &subject, outcome, detail: &detail };
     gate.operators.record(event).await.map_err(Problem::from)?;
-    answered
+    Ok(answered)
 }
-
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -100,7 +102,8 @@ mod tests {
         let operators = Operators::new(crate::database::DatabaseConnection::default(), clock, random);
         let settings = CompatSettings { hosts: vec!["manufacturer".to_owned()], ..CompatSettings::default() };
         let gate = Gate::new(&settings, "scripts", &operators);
-        for ours in ["127.0.0.1:9038", "localhost", "LOCALHOST:1", "[::1]:9038", "manufacturer:9038", "127.0.0.2"] {
+        for ours in ["127.0.0.1:9038", "localhost", "LOCALHOST:1", "[::1]:9038", "manufacturer:9038", "127.0.0.2"]
+        {
             assert!(gate.is_ours(ours), "{ours}");
         }
         for other in ["", "evil.example", "evil.example:9038", "192.0.2.1:9038", "manufacturer.evil.example"] {

@@ -10,7 +10,9 @@ pub const MAX_BODY: usize = 64 * 1024;
 
 /// Reads it; of several blocks the first counts.
 pub fn read(pem: &str) -> Result<VerifyingKey, Refusal> {
-    let wrong = |why: &str| Refusal::bad_request("public-key", format!("This is no public key or certificate in PEM: {why}."));
+    let wrong = |why: &str| {
+        Refusal::bad_request("public-key", format!("This is no public key or certificate in PEM: {why}."))
+    };
     if pem.contains("PRIVATE KEY") {
         return Err(wrong("it is a private key, which nobody else should see"));
     }
@@ -38,13 +40,14 @@ mod tests {
     #[test]
     fn a_key_and_a_chain_are_read_and_nothing_else() {
         let key = SigningKey::generate(KeyType::P256, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
-        let block = |label: &str, der: &[u8]| {
-            pem_rfc7468::encode_string(label, pem_rfc7468::LineEnding::LF, der).unwrap()
-        };
+        let block =
+            |label: &str, der: &[u8]| pem_rfc7468::encode_string(label, pem_rfc7468::LineEnding::LF, der).unwrap();
         let public = block("PUBLIC KEY", key.verifying_key().spki_der());
         assert_eq!(&read(&public).unwrap(), key.verifying_key());
         assert_eq!(&read(&format!("{public}{public}")).unwrap(), key.verifying_key());
-        for wrong in ["", "text", &block("PUBLIC KEY", b"x"), &block("CERTIFICATE", b"x"), &block("PRIVATE KEY", b"x")] {
+        for wrong in
+            ["", "text", &block("PUBLIC KEY", b"x"), &block("CERTIFICATE", b"x"), &block("PRIVATE KEY", b"x")]
+        {
             assert_eq!(read(wrong).unwrap_err().problem().code(), "public-key", "{wrong}");
         }
     }

@@ -91,9 +91,7 @@ pub fn configure_health(cfg: &mut web::ServiceConfig, db: &DatabaseConnection) {
     let answer = move || {
         let db = db.clone();
         async move {
-            let body = |message: &str, status: &str| {
-                json!({ "message": message, "status": status, "version": env!("CARGO_PKG_VERSION") })
-            };
+            let body = |message: &str, status: &str| json!({ "message": message, "status": status, "version": env!("CARGO_PKG_VERSION") });
             match crate::database::ping(&db).await {
                 Ok(()) => HttpResponse::Ok().json(body("the service is up and running", "OK")),
                 Err(error) => {
@@ -113,7 +111,8 @@ mod tests {
 
     #[test]
     fn json_is_preferred_unless_pem_is_asked_for() {
-        let wants = |accept: &str| wants_pem(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request());
+        let wants =
+            |accept: &str| wants_pem(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request());
         assert!(wants("application/x-pem-file"));
         assert!(wants("application/json;q=0.5, application/x-pem-file"));
         assert!(!wants("application/json, application/x-pem-file;q=0.9"));

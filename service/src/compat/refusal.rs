@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::problem::{self, Problem};
 
+/// Marks an answer that has the shape already.
+struct Told;
+
 /// A problem in the other shape.
 #[derive(Debug)]
 pub struct Refusal(Problem);
@@ -42,14 +45,17 @@ impl Refusal {
         &self.0
     }
 
-    fn response(problem: &Problem) -> HttpResponse {
+    pub(super) fn response(problem: &Problem) -> HttpResponse {
         // 422 is not among the answers that those scripts know.
         let status = if problem.status() == 422 { 400 } else { problem.status() };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut body = json!(problem);
         body["status"] = json!(status.as_u16());
         body["message"] = json!(problem.detail());
-        HttpResponse::build(status).content_type(problem::MEDIA_TYPE).body(body.to_string())
+        let mut response = HttpResponse::build(status);
+        response.content_type(problem::MEDIA_TYPE);
+        response.extensions_mut().insert(Told);
+        response.body(body.to_string())
     }
 }
 
@@ -80,16 +86,12 @@ pub async fn in_every_error(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let http = request.request().clone();
-    let response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::new(http.clone(), error.into()),
-    };
+    let response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return Ok(response);
     }
-    let told = response.response().error().is_some_and(|error| error.as_error::<Refusal>().is_some());
+    let told = response.response().extensions().get::<Told>().is_some();
     if told || response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json") {
         return Ok(response);
     }
@@ -103,5 +105,6 @@ pub async fn in_every_error(
             _ => Problem::new(status.as_u16(), "request", "The request was refused."),
         }),
     };
-    Ok(ServiceResponse::new(http, answer))
+    let (request, _) = response.into_parts();
+    Ok(ServiceResponse::new(request, answer))
 }

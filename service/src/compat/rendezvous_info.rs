@@ -102,7 +102,9 @@ fn instruction(place: &str, key: &str, value: &Value) -> Result<Instruction, Ref
             let known = PROTOCOLS.iter().find(|(name, _)| value.as_str() == Some(name));
             Instruction::Protocol(known.ok_or_else(|| misfit("http, https or the like"))?.1)
         }
-        "medium" => Instruction::Medium(medium(value.as_str().unwrap_or_default()).ok_or_else(|| misfit("a medium"))?),
+        "medium" => {
+            Instruction::Medium(medium(value.as_str().unwrap_or_default()).ok_or_else(|| misfit("a medium"))?)
+        }
         "device_port" => Instruction::DevPort(port()?),
         "owner_port" => Instruction::OwnerPort(port()?),
         "wifi_ssid" => Instruction::WifiSsid(text()?),
@@ -186,7 +188,9 @@ pub fn from_version_1(json: &Value) -> Result<Value, Refusal> {
         for (key, value) in object {
             let number = value.as_str().filter(|_| key.ends_with("_port") || key == "delay_seconds");
             let value = match number {
-                Some(text) => json!(text.parse::<u32>().map_err(|_| wrong(&place, format!("`{key}` is no number")))?),
+                Some(text) => {
+                    json!(text.parse::<u32>().map_err(|_| wrong(&place, format!("`{key}` is no number")))?)
+                }
                 None if value == &Value::Bool(false) => continue,
                 None => value.clone(),
             };

@@ -42,7 +42,10 @@ pub fn read(views: &[AddressView]) -> Result<Option<RvTo2Addr>, Refusal> {
         let ip = filled(&view.ip).map(|ip| ip.parse::<IpAddr>()).transpose();
         let ip = ip.map_err(|_| wrong(index, "`ip` is no address"))?;
         let dns = filled(&view.dns);
-        if dns.as_ref().is_some_and(|dns| dns.len() > 253 || dns.chars().any(|c| c.is_whitespace() || c.is_control())) {
+        if dns
+            .as_ref()
+            .is_some_and(|dns| dns.len() > 253 || dns.chars().any(|c| c.is_whitespace() || c.is_control()))
+        {
             return Err(wrong(index, "`dns` is no name"));
         }
         if ip.is_none() && dns.is_none() {

@@ -130,7 +130,8 @@ pub fn bodies(body: &[u8], is_json: bool) -> Result<Vec<u8>, Refusal> {
         return Ok(body.to_vec());
     }
     let misfit = || {
-        let detail = "JSON vouchers need the member `pem`, as GET answers it; the other members carry no signatures.";
+        let detail =
+            "JSON vouchers need the member `pem`, as GET answers it; the other members carry no signatures.";
         Refusal::bad_request("voucher-json", detail)
     };
     let json: Value = serde_json::from_slice(body).map_err(|_| misfit())?;

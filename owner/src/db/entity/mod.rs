@@ -9,6 +9,7 @@ pub mod manufacturer;
 pub mod network;
 pub mod onboarding;
 pub mod plan;
+pub mod redirect;
 pub mod registration;
 pub mod resale;
 pub mod stored_file;

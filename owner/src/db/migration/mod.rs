@@ -10,6 +10,7 @@ mod m20261101_000014_open_until;
 mod m20261101_000020_plans;
 mod m20261101_000021_transfers;
 mod m20261125_000030_resales;
+mod m20261125_000050_redirect;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000020_plans::Migration));
         migrations.push(Box::new(m20261101_000021_transfers::Migration));
         migrations.push(Box::new(m20261125_000030_resales::Migration));
+        migrations.push(Box::new(m20261125_000050_redirect::Migration));
         migrations
     }
 }
