@@ -88,7 +88,9 @@ pub async fn in_every_error(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) {
+    // FDO has errors of its own.
+    let is_fdo = response.request().path().starts_with("/fdo/");
+    if is_fdo || !(status.is_client_error() || status.is_server_error()) {
         return Ok(response);
     }
     let told = response.response().extensions().get::<Told>().is_some();

@@ -147,6 +147,24 @@ async fn bad_input_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn fdo_is_spoken_at_the_same_address_and_keeps_its_own_errors() {
+    let site = Site::new().await;
+    for (url, message) in [(&site.manufacturer, 10), (&site.rendezvous, 30), (&site.owner, 60)] {
+        let request =
+            site.http.post(format!("{url}/fdo/101/msg/{message}")).header("content-type", "application/cbor");
+        let response = request.body("nonsense").send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["message-type"]),
+            (500, &"255".parse().unwrap())
+        );
+        let error = response.bytes().await.unwrap();
+        let error: fdo_protocol::messages::ErrorMessage = fdo_protocol::cbor::decode(&error).unwrap();
+        assert_eq!((error.code, error.previous), (100, message));
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_voucher_is_extended_for_one_owner_only() {
     let site = Site::new().await;
     let guid = site.birth("SN-1").await;
