@@ -1,9 +1,8 @@
 //! Vouchers: in a list, in full, and what became of an import.
 
 use base64ct::{Base64, Encoding};
-use fdo_protocol::crypto::KeyType;
 use fdo_protocol::voucher::{OvEntryPayload, Voucher};
-use fdo_protocol::{Error, Guid, Hash, HashType, HmacType, PublicKey, cbor};
+use fdo_protocol::{Error, Guid, Hash, HashType, HmacType, PublicKey, PublicKeyType, cbor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -194,12 +193,13 @@ fn hash(hash: &Hash) -> Value {
 }
 
 fn key(key: &PublicKey) -> Result<Value, Error> {
-    let verifying = key.verifying_key()?;
-    let key_type = match verifying.key_type() {
-        KeyType::P256 => "SECP256R1",
-        KeyType::P384 => "SECP384R1",
-        #[allow(unreachable_patterns)]
-        _ => "RSAPKCS",
+    let key_type = match key.key_type() {
+        PublicKeyType::Rsa2048Restr => "RSA2048RESTR",
+        PublicKeyType::RsaPkcs => "RSAPKCS",
+        PublicKeyType::RsaPss => "RSAPSS",
+        PublicKeyType::Secp256r1 => "SECP256R1",
+        PublicKeyType::Secp384r1 => "SECP384R1",
     };
+    let verifying = key.verifying_key()?;
     Ok(json!({ "type": key_type, "value": Base64::encode_string(verifying.spki_der()) }))
 }
