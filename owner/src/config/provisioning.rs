@@ -39,11 +39,19 @@ pub struct CaSettings {
     pub validity_days: u64,
     /// Whether a device may have an LDevID for an RSA key.
     pub rsa_device_keys: bool,
+    /// Whether devices that ask for it get a key that is made here, instead of making their own.
+    pub server_key_generation: bool,
 }
 
 impl Default for CaSettings {
     fn default() -> Self {
-        Self { name: "Firstlight owner".to_owned(), organization: None, validity_days: 90, rsa_device_keys: false }
+        Self {
+            name: "Firstlight owner".to_owned(),
+            organization: None,
+            validity_days: 90,
+            rsa_device_keys: false,
+            server_key_generation: false,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod commit;
 mod failure;
 mod progress;
 mod provide;
+mod server_key;
 pub mod routes;
 mod stage;
 mod store;

@@ -7,7 +7,7 @@ use fdo_service::operators::audit::{self, Event, Outcome as Audited};
 use super::failure::Failure;
 use super::stage::Facts;
 use super::store::Phase;
-use super::{Conversation, in_use, store};
+use super::{Conversation, in_use, server_key, store};
 use crate::app::App;
 use crate::ca::{self, Requester};
 use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
@@ -43,8 +43,7 @@ impl Conversation {
 async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -> Result<Provision, Failure> {
     Ok(match need {
         Need::Issue { csr, .. } => issue(app, facts, plan, &csr).await?,
-        // A key that somebody else made is no identity; off by decision.
-        Need::GenerateKey { .. } => Provision::Refused(CsrError::NotSupported),
+        Need::GenerateKey { csr } => server_key::generate(app, facts, plan, &csr).await?,
         Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.chain_pkcs7()?),
         Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.root().der().to_vec()),
         Need::CsrAttributes => Provision::CsrAttributes(NO_ATTRIBUTES.to_vec()),
@@ -58,7 +57,12 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
     })
 }
 
-async fn issue(app: &App, facts: &Facts, plan: &mut Provisioning, csr: &[u8]) -> Result<Provision, Failure> {
+pub(super) async fn issue(
+    app: &App,
+    facts: &Facts,
+    plan: &mut Provisioning,
+    csr: &[u8],
+) -> Result<Provision, Failure> {
     let now = app.clock.now();
     in_use(app, facts).await?;
     let requester = Requester {

@@ -130,3 +130,32 @@ async fn onboarding_again_revokes_the_earlier_certificate() {
         assert_eq!(known.certificate, Some(issued[0].serial.clone()));
     }
 }
+
+#[tokio::test]
+async fn keys_are_made_for_devices_only_where_the_configuration_says_so() {
+    let mut world = World::new().await;
+    let born = world.device().await;
+    let manner = |world: &World| Manner { wants_key: true, ..Manner::new(world) };
+    let (_, received) = onboard(&world, &born, &manner(&world)).await.unwrap();
+    assert_eq!((received.errors, received.keys.len()), (vec![3], 0));
+    assert!(world.certificates().await.is_empty());
+
+    world.config.ca.server_key_generation = true;
+    world.restart().await;
+    for key_type in [KeyType::P256, KeyType::P384] {
+        let born = world.device_of(key_type).await;
+        let key = SigningKey::generate(key_type, &mut world.random.rng()).unwrap();
+        let manner = Manner { csr: Some(request(&key)), ..manner(&world) };
+        let (next, received) = onboard(&world, &born, &manner).await.unwrap();
+        let certificate = fdo_pki::Certificate::parse(&received.certificates[0]).unwrap();
+        assert!(certificate.public_key().unwrap() == *received.keys[0].verifying_key());
+        assert!(received.keys[0].verifying_key() != key.verifying_key());
+        assert_eq!(received.keys[0].key_type(), key_type);
+        assert_eq!(world.runs(&next.guid()).await[0].outcome, Some(Outcome::Onboarded));
+    }
+    let mut forged = request(&SigningKey::generate(KeyType::P256, &mut world.random.rng()).unwrap());
+    *forged.last_mut().unwrap() ^= 1;
+    let manner = Manner { csr: Some(forged), ..manner(&world) };
+    let (_, received) = onboard(&world, &world.device().await, &manner).await.unwrap();
+    assert_eq!((received.errors, received.keys.len()), (vec![1], 0));
+}

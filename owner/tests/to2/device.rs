@@ -30,6 +30,8 @@ pub struct Manner {
     pub modules: Vec<String>,
     /// The certification request that it sends, if any.
     pub csr: Option<Vec<u8>>,
+    /// Whether it asks for a key with it.
+    pub wants_key: bool,
     pub allow_reuse: bool,
     /// What it asks for; the usual one for its key if none.
     pub cipher_suite: Option<CipherSuite>,
@@ -48,6 +50,7 @@ impl Manner {
             size: Some(16 * 1024),
             modules: ["devmod", wifi::MODULE, csr::MODULE].map(str::to_owned).to_vec(),
             csr: Some(request(&key)),
+            wants_key: false,
             allow_reuse: false,
             cipher_suite: None,
             exit_code: 0,
@@ -68,6 +71,8 @@ pub struct Received {
     pub networks: Vec<String>,
     pub files: Vec<(String, Vec<u8>)>,
     pub commands: Vec<(String, Vec<String>)>,
+    /// Keys that the owner made.
+    pub keys: Vec<SigningKey>,
     pub certificates: Vec<Vec<u8>>,
     pub ca_certificates: Vec<Vec<u8>>,
     pub errors: Vec<u64>,
@@ -287,11 +292,20 @@ impl<'a> Talk<'a> {
                     if let Some(request) = &self.manner.csr {
                         let body = EstBody::from_der(request);
                         self.outbox.push_split(csr::ToOwner::CaCertsReq(csr::FORMAT_PKCS7).to_kv());
-                        self.outbox.push_split(csr::ToOwner::SimpleEnrollReq(body).to_kv());
+                        let ask = match self.manner.wants_key {
+                            true => csr::ToOwner::ServerKeygenReq(body),
+                            false => csr::ToOwner::SimpleEnrollReq(body),
+                        };
+                        self.outbox.push_split(ask.to_kv());
                     }
                 }
                 Some(csr::ToDevice::SimpleEnrollRes(body)) => {
                     self.received.certificates.push(body.der().unwrap().to_vec());
+                }
+                Some(csr::ToDevice::ServerKeygenRes(body)) => {
+                    let answer = csr::ServerKey::parse(body.text()).unwrap();
+                    self.received.keys.push(SigningKey::from_der(&answer.pkcs8).unwrap());
+                    self.received.certificates.push(answer.certificate);
                 }
                 Some(csr::ToDevice::CaCertsRes(body)) => {
                     self.received.ca_certificates =
