@@ -16,16 +16,20 @@ pub enum By {
 pub enum Key {
     Ec256,
     Ec384,
+    Rsa2048,
+    Rsa3072,
 }
 
 impl Key {
-    pub const ALL: [Self; 2] = [Self::Ec256, Self::Ec384];
+    pub const ALL: [Self; 4] = [Self::Ec256, Self::Ec384, Self::Rsa2048, Self::Rsa3072];
 
     /// As go-fdo-client names it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ec256 => "ec256",
             Self::Ec384 => "ec384",
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa3072 => "rsa3072",
         }
     }
 
@@ -34,6 +38,8 @@ impl Key {
         match self {
             Self::Ec256 => "P-256",
             Self::Ec384 => "P-384",
+            Self::Rsa2048 => "RSA2048",
+            Self::Rsa3072 => "RSA3072",
         }
     }
 
@@ -42,26 +48,39 @@ impl Key {
         match self {
             Self::Ec256 => &["ECDH256"],
             Self::Ec384 => &["ECDH384"],
+            Self::Rsa2048 => &["DHKEXid14", "ASYMKEX2048"],
+            Self::Rsa3072 => &["DHKEXid15", "ASYMKEX3072"],
         }
     }
 }
 
 /// All ciphers that go-fdo has; it has no AES-CCM.
-const CIPHERS: [&str; 2] = ["A128GCM", "A256GCM"];
+const CIPHERS: [&str; 7] =
+    ["A128GCM", "A192GCM", "A256GCM", "COSEAES128CBC", "COSEAES128CTR", "COSEAES256CBC", "COSEAES256CTR"];
+
+/// What a maker's key may be encoded as: a SubjectPublicKeyInfo, a chain of certificates, a COSE key.
+const ENCODINGS: [&str; 3] = ["x509", "x5chain", "cose"];
+
+/// What `fdo.command` has a shell do: it leaves a file, and says something.
+pub const COMMAND: &str = "echo done >ran; echo said";
 
 /// What the owner does with the device in TO2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     Download,
+    Upload,
+    Wget,
     Command,
 }
 
 impl Module {
-    pub const ALL: [Self; 2] = [Self::Download, Self::Command];
+    pub const ALL: [Self; 4] = [Self::Download, Self::Upload, Self::Wget, Self::Command];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Download => "fdo.download",
+            Self::Upload => "fdo.upload",
+            Self::Wget => "fdo.wget",
             Self::Command => "fdo.command",
         }
     }
@@ -79,6 +98,8 @@ pub struct Cell {
     pub key: Key,
     pub exchange: &'static str,
     pub cipher: &'static str,
+    /// How the device asks for the maker's key, as go-fdo-client names it.
+    pub encoding: &'static str,
     pub modules: Vec<Module>,
 }
 
@@ -90,6 +111,7 @@ impl fmt::Display for Cell {
 
 const THEIR_DEVICE: &str = "go-fdo-client with our three services";
 const OUR_DEVICE: &str = "our device with go-fdo's three services";
+const ENCODED: &str = "maker's key asked for by go-fdo-client, our three services";
 const MODULES: &str = "service-info modules";
 const CROSSINGS: &str = "services of both";
 
@@ -114,6 +136,12 @@ pub fn cells() -> Vec<Cell> {
         for module in Module::ALL {
             let place = [MODULES.to_owned(), module.name().to_owned(), column.to_owned()];
             cells.push(simple(place, [device, services, services, services], Key::Ec256, &[module]));
+        }
+    }
+    for encoding in ENCODINGS {
+        for key in Key::ALL {
+            let place = [ENCODED.to_owned(), encoding.to_owned(), key.name().to_owned()];
+            cells.push(Cell { encoding, ..simple(place, [By::Go, By::Us, By::Us, By::Us], key, &small) });
         }
     }
     for (row, parties) in [
@@ -151,5 +179,6 @@ fn cell(
     cipher: &'static str,
     modules: &[Module],
 ) -> Cell {
-    Cell { place, device, maker, rendezvous, owner, key, exchange, cipher, modules: modules.to_vec() }
+    let encoding = ENCODINGS[0];
+    Cell { place, device, maker, rendezvous, owner, key, exchange, cipher, encoding, modules: modules.to_vec() }
 }

@@ -40,7 +40,8 @@ impl<'a> Device<'a> {
         match self.cell.device {
             By::Go => {
                 let init = ["device-init", maker, "--device-info", "gateway", "--serial-number", serial];
-                self.go(&[&init[..], &["--key", key.name()]].concat(), "di.log", Watch::Exit).await?;
+                let keys = ["--key", key.name(), "--key-enc", self.cell.encoding];
+                self.go(&[&init[..], &keys].concat(), "di.log", Watch::Exit).await?;
                 // The exit code proves nothing: the credential does.
                 let told = self.go(&["print"], "print.log", Watch::Exit).await?;
                 guid_in(&told).context("go-fdo-client has no GUID after DI")
@@ -91,7 +92,10 @@ impl<'a> Device<'a> {
     async fn ours(&self, arguments: &[&str], log: &str) -> anyhow::Result<String> {
         let mut command = Command::new(program("fdo-device"));
         command.arg("--json").arg("--state-dir").arg(self.directory.join("state")).args(arguments);
-        command.env("FDO_DEVICE_LOG", "info");
+        // The file that `fdo.wget` fetches is on this machine.
+        let config = self.directory.join("device.toml");
+        std::fs::write(&config, "outbound_allow = [\"loopback\"]\n")?;
+        command.arg("--config").arg(config).env("FDO_DEVICE_LOG", "info");
         run(command, &self.directory.join(log), Watch::Exit).await
     }
 }

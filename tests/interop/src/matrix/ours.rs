@@ -8,12 +8,13 @@ use fdo_tests::process::{Process, program};
 use fdo_tests::world::free_port;
 use serde_json::{Value, json};
 
-use super::cell::Key;
+use super::cell::{COMMAND, Key, Module};
 use super::files::{Files, until};
 use super::theirs::Theirs;
 
 /// The name that our owner has with our makers.
 const BUYER: &str = "Owner";
+const RSA_KEYS: [&str; 2] = ["RSA2048", "RSA3072"];
 
 /// A rendezvous, an owner, and a maker for each rendezvous.
 pub struct Ours {
@@ -22,6 +23,8 @@ pub struct Ours {
     pub makers: Vec<Maker>,
     owner: ApiClient,
     owner_keys: Vec<Value>,
+    /// The file that devices get, as our owner shows it.
+    file: Value,
     _processes: Vec<Process>,
 }
 
@@ -101,17 +104,24 @@ impl Ours {
             json!({
                 "public_url": format!("http://{listen}"),
                 "outbound_allow": ["loopback"],
-                "downloads": [{ "name": "received.bin", "file": files.sent, "required": true }],
-                "commands": [{ "command": "sh", "args": ["-c", "echo done >ran"], "required": true }],
+                "rsa_keys": RSA_KEYS,
+                "encrypt_then_mac": { "offered": true, "form": "go" },
             }),
         );
         let owner = starter.start("owner", "owner", &settings).await?;
+        let (sent, length) = (tokio::fs::File::open(&files.sent).await?, files.content().len() as u64);
+        let file: Value = owner.put_file("/api/v1/files/sent.bin", sent, length).await?;
         let mut makers = Vec::new();
         for (name, rendezvous) in [("maker-a", &rendezvous), ("maker-b", &theirs.rendezvous)] {
             let (listen, claims) = (address(), address());
             let settings = with(
                 listeners(&listen, "info"),
-                json!({ "rendezvous": [rendezvous], "admission": "open", "claims": { "address": claims } }),
+                json!({
+                    "rendezvous": [rendezvous],
+                    "admission": "open",
+                    "claims": { "address": claims },
+                    "rsa_keys": RSA_KEYS,
+                }),
             );
             let api = starter.start(name, "manufacturer", &settings).await?;
             let identity: Value = api.get("/api/v1/identity").await?;
@@ -134,7 +144,7 @@ impl Ours {
         }
         let keys: Value = owner.get("/api/v1/keys").await?;
         let owner_keys = keys["items"].as_array().cloned().unwrap_or_default();
-        Ok(Self { rendezvous, makers, owner, owner_keys, _processes: starter.processes })
+        Ok(Self { rendezvous, makers, owner, owner_keys, file, _processes: starter.processes })
     }
 
     /// The owner's public key of a type, PEM.
@@ -188,6 +198,33 @@ impl Ours {
             (!items.is_empty() && items.iter().all(|item| !item["granted"].is_null())).then_some(())
         })
         .await
+    }
+
+    /// What the device gets in TO2, all of it required.
+    pub async fn plan(&self, guid: &str, modules: &[Module], url: &str) -> anyhow::Result<()> {
+        let step = |module: &Module| {
+            let step = match module {
+                Module::Download => json!({ "file": "sent.bin", "name": "received.bin" }),
+                Module::Upload => json!({ "name": "report.bin" }),
+                Module::Wget => {
+                    let (sha384, length) = (&self.file["sha384"], &self.file["length"]);
+                    json!({ "url": url, "name": "fetched.bin", "sha384": sha384, "length": length })
+                }
+                Module::Command => json!({ "command": "sh", "args": ["-c", COMMAND], "output": true }),
+            };
+            with(step, json!({ "module": module.name(), "required": true }))
+        };
+        let steps: Vec<Value> = modules.iter().map(step).collect();
+        let plan = json!({ "scope": "device", "target": guid, "steps": steps });
+        let _: Value = self.owner.put(&format!("/api/v1/plans/device:{guid}"), &plan).await?;
+        Ok(())
+    }
+
+    /// What the device sent.
+    pub async fn uploaded(&self, guid: &str) -> anyhow::Result<Vec<u8>> {
+        let list: Value = self.owner.get(&format!("/api/v1/uploads?device={guid}")).await?;
+        let id = list["items"][0]["id"].as_str().with_context(|| format!("our owner has no upload: {list}"))?;
+        Ok(self.owner.get_bytes(&format!("/api/v1/uploads/{id}/content"), "*/*").await?)
     }
 
     /// The owner has the device, with all that was required.

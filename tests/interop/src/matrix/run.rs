@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::cell::{By, Cell, Module};
+use super::cell::{By, COMMAND, Cell, Module};
 use super::device::Device;
 use super::files::Files;
 use super::ours::Ours;
@@ -27,7 +27,7 @@ pub struct World {
 
 impl World {
     pub async fn start(peers: Peers, directory: &Path) -> anyhow::Result<Self> {
-        let files = Files::create(directory)?;
+        let files = Files::create(directory).await?;
         let rendezvous = Ours::start_rendezvous(directory).await?;
         let theirs = Theirs::start(&peers.services, directory, &rendezvous.0).await?;
         let ours = Ours::start(directory, rendezvous, &theirs, &files).await?;
@@ -43,6 +43,7 @@ impl World {
             By::Go => &self.theirs.makers[maker],
         };
         let guid = device.born(maker_url, &serial).await.context("DI")?;
+        std::fs::write(device.files().join("report.bin"), self.files.content())?;
         self.sell(cell, maker, &serial, &guid).await.context("voucher")?;
         self.register(cell, &guid).await.context("TO0")?;
         device.onboard().await.context("TO1 and TO2")?;
@@ -82,7 +83,10 @@ impl World {
         };
         match cell.owner {
             // It finds the rendezvous in the voucher.
-            By::Us => self.ours.registered(guid).await,
+            By::Us => {
+                self.ours.plan(guid, &cell.modules, &self.files.url).await?;
+                self.ours.registered(guid).await
+            }
             By::Go => {
                 let steps: Vec<Value> = cell.modules.iter().map(|module| self.step(*module)).collect();
                 self.theirs.plan(guid, &steps).await?;
@@ -96,9 +100,11 @@ impl World {
         let name = module.name();
         match module {
             Module::Download => json!({ "module": name, "name": "received.bin", "file": self.files.sent }),
-            Module::Command => {
-                json!({ "module": name, "command": "sh", "args": ["-c", "echo done >ran; echo said"] })
+            Module::Upload => json!({ "module": name, "name": "report.bin" }),
+            Module::Wget => {
+                json!({ "module": name, "name": "fetched.bin", "url": self.files.url, "file": self.files.sent })
             }
+            Module::Command => json!({ "module": name, "command": "sh", "args": ["-c", COMMAND] }),
         }
     }
 
@@ -117,6 +123,11 @@ impl World {
         for module in &cell.modules {
             match module {
                 Module::Download => self.files.compare(&device.files().join("received.bin"))?,
+                Module::Wget => self.files.compare(&device.files().join("fetched.bin"))?,
+                Module::Upload if cell.owner == By::Us => {
+                    self.files.compare_bytes(&self.ours.uploaded(guid).await?).context("our owner's upload")?;
+                }
+                Module::Upload => self.files.compare(&self.theirs.uploaded(guid, "report.bin"))?,
                 Module::Command => {
                     let ran = std::fs::read_to_string(device.files().join("ran")).context("no command ran")?;
                     let said = outcome["output"].as_str().is_none_or(|output| output.contains("said"));

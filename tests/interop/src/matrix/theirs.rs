@@ -1,6 +1,6 @@
 //! Services by others: `go/peer`, driven over HTTP.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use fdo_tests::process::Process;
@@ -18,6 +18,8 @@ pub struct Theirs {
     pub owner: String,
     /// The first sends devices to our rendezvous, the second to theirs.
     pub makers: [String; 2],
+    /// Where the owner puts what devices send, in a folder for each GUID.
+    uploads: PathBuf,
     owner_keys: Vec<String>,
     _processes: Vec<Process>,
 }
@@ -46,6 +48,7 @@ impl Theirs {
             rendezvous,
             owner,
             makers: [to_ours, to_theirs],
+            uploads,
             owner_keys: Vec::new(),
             _processes: processes,
         };
@@ -92,6 +95,11 @@ impl Theirs {
     /// What became of a device that had this GUID.
     pub async fn outcome(&self, guid: &str) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(&self.get(&self.owner, &format!("/devices/{guid}")).await?)?)
+    }
+
+    /// What the device sent.
+    pub fn uploaded(&self, guid: &str, name: &str) -> PathBuf {
+        self.uploads.join(guid.replace('-', "")).join(name)
     }
 
     async fn get(&self, service: &str, path: &str) -> anyhow::Result<String> {
