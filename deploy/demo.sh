@@ -212,7 +212,7 @@ if [ "$devices" = 1 ]; then
   [ "$(field state <"$work/device.json")" = onboarded ] || fail "the owner's API does not show the device as onboarded"
   device onboard >"$work/again.log" 2>&1 || { suspect=again; fail "the second power-on failed"; }
   grep -qi 'onboarded' "$work/again.log" || { suspect=again; fail "the second power-on onboarded again"; }
-  [ "$(owner onboarding --json | grep -c '"new_guid"')" = 1 ] || fail "the device onboarded more than once"
+  [ "$(owner onboarding list --json | grep -c '"new_guid"')" = 1 ] || fail "the device onboarded more than once"
   end "openssl verify: OK; onboarded in the owner's API; power-on 2 does nothing"
   say
   openssl x509 -in "$ldevid" -noout -subject -enddate | sed 's/^/     LDevID /'
