@@ -6,7 +6,7 @@ default:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo check -p fdo-protocol --no-default-features
+    cargo test -p fdo-protocol --no-default-features
     cargo test -p fdo-tests --test architecture
 
 # Everything that `cargo test` knows.
@@ -30,3 +30,8 @@ interop *ARGS:
 bench:
     cargo bench -p fdo-protocol
     cargo run --release -p fdo-tests --bin load
+
+# Random input for one target of tests/fuzz, for so many seconds; needs `cargo install cargo-fuzz`. RUSTC_BOOTSTRAP lets
+# the stable compiler use the sanitizer; with a nightly toolchain it changes nothing.
+fuzz TARGET="messages" SECONDS="600":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=16384
