@@ -107,7 +107,7 @@ pub struct BirthArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The curve of the device's keys, P-256 or P-384 [default: P-256]
+    /// The type of the device's key, P-256, P-384, RSA2048 or RSA3072 [default: P-256]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_type: Option<String>,
@@ -206,7 +206,7 @@ pub struct SimulateArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The curve of the devices' keys, P-256 or P-384 [default: P-256]
+    /// The type of the devices' keys, P-256, P-384, RSA2048 or RSA3072 [default: P-256]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_type: Option<String>,

@@ -70,10 +70,18 @@ async fn rvt_30_bad_unknown_guid() {
 async fn rvt_30_bad_siginfo() {
     let case = Case::new().await;
     let before = case.world.rows().await;
-    for sg_type in [0, 7, -8, 90] {
+    let hello = async |sg_type: i64| {
         let e_a_sig_info = SigInfo { sg_type, info: fdo_protocol::cbor::ByteString::default() };
         let hello = HelloRv { guid: case.device.guid, e_a_sig_info };
-        case.world.post(30, None, &cbor::encode(&hello)).await.refused(30, ErrorCode::InvalidMessage);
+        case.world.post(30, None, &cbor::encode(&hello)).await
+    };
+    for sg_type in [0, 7, -8] {
+        hello(sg_type).await.refused(30, ErrorCode::InvalidMessage);
+    }
+    for epid in [90, 91, 92] {
+        let told: fdo_protocol::messages::ErrorMessage = cbor::decode(&hello(epid).await.body).unwrap();
+        assert_eq!(told.code, ErrorCode::InvalidMessage.number());
+        assert!(told.text.contains("EPID devices are not supported"), "{}", told.text);
     }
     assert_eq!(case.world.rows().await, before);
 }
