@@ -98,6 +98,8 @@ pub struct Cell {
     pub key: Key,
     pub exchange: &'static str,
     pub cipher: &'static str,
+    /// Whether our owner had the device first, and sold it on.
+    pub resold: bool,
     /// How the device asks for the maker's key, as go-fdo-client names it.
     pub encoding: &'static str,
     pub modules: Vec<Module>,
@@ -165,6 +167,14 @@ pub fn cells() -> Vec<Cell> {
             cells.push(simple(place, parties, key, &small));
         }
     }
+    for (row, device) in [("go-fdo", By::Go), ("ours", By::Us)] {
+        for key in Key::ALL {
+            let row = format!("device {row}, voucher ours, resold by our owner, rendezvous ours, owner go-fdo");
+            let place = [CROSSINGS.to_owned(), row, key.name().to_owned()];
+            let cell = simple(place, [device, By::Us, By::Us, By::Go], key, &small);
+            cells.push(Cell { resold: true, ..cell });
+        }
+    }
     cells
 }
 
@@ -182,5 +192,6 @@ fn cell(
     modules: &[Module],
 ) -> Cell {
     let encoding = ENCODINGS[0];
-    Cell { place, device, maker, rendezvous, owner, key, exchange, cipher, encoding, modules: modules.to_vec() }
+    let modules = modules.to_vec();
+    Cell { place, device, maker, rendezvous, owner, key, exchange, cipher, resold: false, encoding, modules }
 }

@@ -22,6 +22,7 @@ pub struct Ours {
     /// The first sends devices to our rendezvous, the second to theirs.
     pub makers: Vec<Maker>,
     owner: ApiClient,
+    http: reqwest::Client,
     owner_keys: Vec<Value>,
     /// The file that devices get, as our owner shows it.
     file: Value,
@@ -31,6 +32,8 @@ pub struct Ours {
 pub struct Maker {
     pub url: String,
     api: ApiClient,
+    api_url: String,
+    token: String,
     /// What our owner calls it.
     id: Value,
 }
@@ -55,8 +58,15 @@ impl Starter<'_> {
         let ready = ApiClient::new(&api, None)?;
         let answer = until(&format!("our {name}"), || async { ready.get_bytes("/ready", "*/*").await.ok() }).await;
         answer.with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
-        let token = std::fs::read_to_string(data.join("operator-token"))?;
-        Ok(ApiClient::new(&api, Some(token.trim()))?)
+        Ok(ApiClient::new(&api, Some(&self.token(name)?))?)
+    }
+}
+
+impl Starter<'_> {
+    /// Of the first operator of a service that runs.
+    fn token(&self, name: &str) -> anyhow::Result<String> {
+        let file = self.directory.join(name).join("operator-token");
+        Ok(std::fs::read_to_string(file)?.trim().to_owned())
     }
 }
 
@@ -132,7 +142,15 @@ impl Ours {
                 "code": buyer["code"],
             });
             let enrolled: Value = owner.post("/api/v1/manufacturers", &enrolment).await?;
-            makers.push(Maker { url: format!("http://{listen}"), api, id: enrolled["id"].clone() });
+            let operators = settings["operators"]["address"].as_str().unwrap_or_default();
+            let (api_url, token) = (format!("http://{operators}"), starter.token(name)?);
+            makers.push(Maker {
+                url: format!("http://{listen}"),
+                api,
+                api_url,
+                token,
+                id: enrolled["id"].clone(),
+            });
         }
         for maker in &theirs.makers {
             let ca = json!({ "kind": "device-ca", "name": "go-fdo", "pem": theirs.device_ca(maker).await? });
@@ -144,7 +162,8 @@ impl Ours {
         }
         let keys: Value = owner.get("/api/v1/keys").await?;
         let owner_keys = keys["items"].as_array().cloned().unwrap_or_default();
-        Ok(Self { rendezvous, makers, owner, owner_keys, file, _processes: starter.processes })
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self { rendezvous, makers, owner, http, owner_keys, file, _processes: starter.processes })
     }
 
     /// The owner's public key of a type, PEM.
@@ -165,6 +184,19 @@ impl Ours {
             bail!("our owner's claim: {report}");
         }
         Ok(())
+    }
+
+    /// Signs a voucher over to a key, by the route of go-fdo-server's scripts; PEM.
+    pub async fn extend(&self, maker: usize, guid: &str, key: &str) -> anyhow::Result<String> {
+        let maker = &self.makers[maker];
+        let url = format!("{}/api/v2/vouchers/{guid}/extend", maker.api_url);
+        let request = self.http.post(url).bearer_auth(&maker.token).body(key.to_owned());
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        if !status.is_success() {
+            bail!("our manufacturer: {status}: {text}");
+        }
+        Ok(text)
     }
 
     /// A voucher from elsewhere.

@@ -54,12 +54,13 @@ impl World {
     async fn sell(&self, cell: &Cell, maker: usize, serial: &str, guid: &str) -> anyhow::Result<()> {
         match (cell.maker, cell.owner) {
             (By::Us, By::Us) => self.ours.claim(maker, serial).await,
-            // Our makers sell to buyers who prove a key; our owner is one, and sells it on.
-            (By::Us, By::Go) => {
+            (By::Us, By::Go) if cell.resold => {
                 self.ours.claim(maker, serial).await?;
-                // Or else its TO0 might come after the next owner's.
-                self.ours.registered(guid).await?;
                 let voucher = self.ours.resell(guid, self.theirs.owner_key(cell.key)?).await?;
+                self.theirs.import(voucher).await
+            }
+            (By::Us, By::Go) => {
+                let voucher = self.ours.extend(maker, guid, self.theirs.owner_key(cell.key)?).await?;
                 self.theirs.import(voucher).await
             }
             (By::Go, owner) => {
