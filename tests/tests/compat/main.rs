@@ -2,6 +2,7 @@
 //! the listener without tokens refuses.
 #![allow(clippy::unwrap_used)]
 
+mod native;
 mod refusals;
 mod shapes;
 mod story;
