@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use fdo_device::store::{Directory, Store};
 use fdo_device::{Agent, AgentSettings, Attempts, Birth, HttpTransport, OnboardError, Onboarded, Policy};
@@ -57,9 +58,18 @@ pub struct World {
     pub owner_api: ApiClient,
 }
 
-/// A port that nobody listens on right now.
+/// A port that nobody listens on right now, and that no other caller in this process gets. It lies below those that the
+/// system gives to connections, so that none of them takes it before its listener does.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(251);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 12_000 + u16::try_from(number).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn anywhere() -> Listen {
