@@ -17,7 +17,7 @@ pub use sea_orm::{
 };
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-pub use crate::db::migration::shared_migrations;
+pub use crate::db::migration::{shared_migrations, transfer_migrations};
 
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a request waits for a connection, and SQLite for a writer in another process.

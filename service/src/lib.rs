@@ -29,3 +29,4 @@ pub mod paging;
 pub mod problem;
 pub mod secret_file;
 pub mod sessions;
+pub mod transfer;

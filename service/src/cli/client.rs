@@ -41,6 +41,8 @@ pub enum CliError {
     BadToken,
     #[error("--api {0} is not a http:// or https:// URL")]
     BadUrl(String),
+    #[error("cannot read {path}: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Secret(#[from] SecretFileError),
     #[error("cannot write the file: {0}")]

@@ -6,11 +6,13 @@ pub mod testing;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-/// The shared tables alone, for the tests of this crate; a service chains them into its own migrator.
+/// The shared tables and those of voucher transfer, for the tests of this crate; a service chains them into its own migrator.
 pub struct SharedMigrator;
 
 impl MigratorTrait for SharedMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        migration::shared_migrations()
+        let mut all = migration::shared_migrations();
+        all.extend(migration::transfer_migrations());
+        all
     }
 }
