@@ -14,7 +14,9 @@ use fdo_service::host::metrics::Metrics;
 use fdo_service::host::random::Random;
 use fdo_service::host::{self, Host, Listener, tls};
 use fdo_service::operators::Operators;
+use fdo_service::outbound::Guard;
 use fdo_service::sessions::{Records, SealingKey};
+use fdo_service::transfer::partners::Partners;
 use fdo_service::{host::data_dir, secret_file};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
@@ -33,6 +35,8 @@ use crate::rendezvous::Rendezvous;
 use crate::routes;
 use crate::vouchers::Vouchers;
 
+/// How often it is looked for vouchers that are to be extended or pushed.
+const TRANSFER: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// What the operators' routes are answered with.
@@ -51,6 +55,7 @@ pub struct Desk {
     pub rendezvous: Arc<Rendezvous>,
     pub extend_to: ExtendTo,
     pub db: DatabaseConnection,
+    pub partners: Partners,
 }
 
 /// The running service, and what its operator is told once.
@@ -58,7 +63,8 @@ pub struct Running {
     listeners: host::Running,
     /// Whether the device and the operators' listener speak TLS.
     tls: (bool, bool),
-    sweeper: JoinHandle<()>,
+    /// The background work.
+    jobs: [JoinHandle<()>; 2],
     /// The first operator token; only on first start.
     pub operator_token: Option<Zeroizing<String>>,
     /// The folder of the keys, when any was made just now.
@@ -85,21 +91,25 @@ impl Running {
     }
 
     pub async fn stop(self) {
-        self.sweeper.abort();
+        end(&self.jobs);
         self.listeners.stop().await;
     }
 
     /// Stops at once, as a crash would.
     pub async fn kill(self) {
-        self.sweeper.abort();
+        end(&self.jobs);
         self.listeners.kill().await;
     }
 
     /// Serves until SIGTERM or SIGINT.
     pub async fn until_signal(self) {
         self.listeners.until_signal().await;
-        self.sweeper.abort();
+        end(&self.jobs);
     }
+}
+
+fn end(jobs: &[JoinHandle<()>]) {
+    jobs.iter().for_each(JoinHandle::abort);
 }
 
 /// Starts the service.
@@ -139,6 +149,8 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         rendezvous: rendezvous.clone(),
         profile: Arc::new(Profile::new(&config.idevid, &config.name)?),
     };
+    let guard = Guard::new(&config.outbound_allow)?;
+    let partners = Partners::new(db.clone(), clock.clone(), random.clone(), guard, &sealing);
     let claims = Arc::new(Claims::new(ClaimsParts {
         db: db.clone(),
         clock: clock.clone(),
@@ -150,6 +162,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         older_key_auth: config.claims.older_key_auth,
         serials_per_hour: config.claims.serials_per_hour,
         misses_per_hour: config.claims.misses_per_hour,
+        partners: partners.clone(),
     }));
     let introduction =
         Arc::new(Introduction { identity_fingerprint: keys.identity_fingerprint(), claims_url: OnceLock::new() });
@@ -168,8 +181,10 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         rendezvous,
         extend_to,
         db: db.clone(),
+        partners,
     });
     let swept = (initialization.clone(), claims.clone());
+    let introduced = introduction.clone();
     let endpoint = Endpoint::new(initialization, clock, random, metrics, limits);
     let claims_tls = keys.tls()?;
     let (device_health, claims_health) = (health.clone(), health);
@@ -182,7 +197,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
         Listener::operator("operator", &config.operators.address, move |cfg| routes::operator(cfg, &desk))
             .tls(tls::server_config(&config.operators)?),
         Listener::device("claims", &config.claims.address, move |cfg| {
-            routes::claims(cfg, &claims, &claims_health);
+            routes::claims(cfg, &claims, &introduced, &claims_health);
         })
         .tls(claims_tls),
     ];
@@ -191,11 +206,12 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
     // Only now is the port known, if the system chose it.
     let claims_url = config.claims_url(listeners.address("claims").map(|address| address.port()));
     let claims_url = introduction.claims_url.get_or_init(|| claims_url).clone();
-    let sweeper = tokio::spawn(sweep(swept.0, swept.1));
+    let transfer = tokio::spawn(transfer(swept.1.clone(), config.claims.claim_on_allocate));
+    let jobs = [tokio::spawn(sweep(swept.0, swept.1)), transfer];
     Ok(Running {
         listeners,
         tls: (config.listen.certificate.is_some(), config.operators.certificate.is_some()),
-        sweeper,
+        jobs,
         operator_token,
         new_keys: keys.created().then_some(key_folder),
         identity_fingerprint: introduction.identity_fingerprint.clone(),
@@ -229,6 +245,19 @@ async fn sweep(initialization: Initialization, claims: Arc<Claims>) {
         }
         if let Err(error) = claims.sweep().await {
             tracing::warn!(%error, "expired tokens could not be removed");
+        }
+    }
+}
+
+/// Extends what is allocated, where that is wanted, and pushes what is due.
+async fn transfer(claims: Arc<Claims>, claim_on_allocate: bool) {
+    loop {
+        tokio::time::sleep(TRANSFER).await;
+        if claim_on_allocate && let Err(error) = claims.claim_allocated().await {
+            tracing::warn!(%error, "allocated devices could not be claimed for their buyers");
+        }
+        if let Err(error) = claims.push_due().await {
+            tracing::warn!(%error, "vouchers that are due could not be pushed");
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct Config {
     /// The operators' listener.
     pub operators: Listen,
     pub claims: ClaimsSettings,
+    /// Addresses beyond the public ones that this service may call: "loopback", "private", or networks.
+    pub outbound_allow: Vec<String>,
     pub idevid: IdevidSettings,
     pub sessions: RecordSettings,
     pub limits: LimitSettings,
@@ -73,6 +75,8 @@ pub struct ClaimsSettings {
     pub public_url: Option<String>,
     /// Accept KeyAuth signatures of older clients (empty or raw additional data).
     pub older_key_auth: bool,
+    /// Extend what is allocated at once to its buyer's key, for buyers whose client only pulls. Cannot be undone.
+    pub claim_on_allocate: bool,
     /// Serial numbers that one key may ask for in an hour.
     pub serials_per_hour: u32,
     /// Unknown serial numbers and wrong codes that one address may send in an hour.
@@ -87,6 +91,7 @@ impl Default for ClaimsSettings {
             names,
             public_url: None,
             older_key_auth: false,
+            claim_on_allocate: false,
             serials_per_hour: 600,
             misses_per_hour: 60,
         }
@@ -117,6 +122,7 @@ impl Default for Config {
             listen: Listen::at("127.0.0.1:8038"),
             operators: Listen::at("127.0.0.1:8039"),
             claims: ClaimsSettings::default(),
+            outbound_allow: Vec::new(),
             idevid: IdevidSettings::default(),
             sessions: RecordSettings::default(),
             limits: LimitSettings::default(),

@@ -9,9 +9,11 @@ use fdo_service::host::health::Health;
 use fdo_service::operators;
 use fdo_service::operators::require::{Read, Require};
 use fdo_service::problem::{self, Problem};
+use fdo_service::transfer::{outbox, partners};
 use serde::Serialize;
 
 use crate::app::Desk;
+use crate::buyers::routes::Introduction;
 use crate::claims::Claims;
 use crate::initialization::Initialization;
 use crate::keys::Trust;
@@ -24,9 +26,14 @@ pub fn device(cfg: &mut web::ServiceConfig, endpoint: &Arc<Endpoint<Initializati
 }
 
 /// For buyers' owner services.
-pub fn claims(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>, health: &Health) {
+pub fn claims(
+    cfg: &mut web::ServiceConfig,
+    claims: &Arc<Claims>,
+    introduction: &Arc<Introduction>,
+    health: &Health,
+) {
     health.configure(cfg);
-    claims::routes::configure(cfg, claims);
+    claims::routes::configure(cfg, claims, introduction);
 }
 
 /// For operators and their scripts.
@@ -42,6 +49,8 @@ pub fn operator(cfg: &mut web::ServiceConfig, desk: &Arc<Desk>) {
     claims::routes::configure_operators(cfg, &desk.claims);
     rendezvous::routes::configure(cfg, &desk.rendezvous);
     compat::routes::configure(cfg, desk);
+    partners::routes::configure(cfg, &desk.partners);
+    outbox::routes::configure(cfg);
     cfg.app_data(web::Data::from(desk.clone()))
         .service(web::resource("/api/v1/identity").route(web::get().to(identity)))
         .service(web::resource("/api/v1/trust").route(web::get().to(trust)));

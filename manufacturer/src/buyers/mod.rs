@@ -148,6 +148,31 @@ impl Buyers {
         Ok((buyer, code))
     }
 
+    /// Gives a buyer the keys that its partner entry names: an operator vouches for them instead of a code. A key that
+    /// it has changes nothing.
+    pub async fn add_keys(&self, actor: &str, name: &str, keys: &[VerifyingKey]) -> Result<Buyer, BuyerError> {
+        let now = self.clock.now();
+        let transaction = database::begin(&self.db).await?;
+        let buyer = get(&transaction, name).await?;
+        for key in keys {
+            let fingerprint = crate::keys::fingerprint(key)?;
+            match store::find_key(&transaction, &fingerprint).await? {
+                Some(known) if known.buyer_id != buyer.id => return Err(BuyerError::KeyElsewhere),
+                Some(_) => continue,
+                None => {}
+            }
+            let detail = format!("{} key of {}", key.key_type(), buyer.name);
+            let (buyer_id, code_hash) = (buyer.id.clone(), Vec::new());
+            let row = BuyerKey { fingerprint, buyer_id, key: key.clone(), code_hash, created: now };
+            store::insert_key(&transaction, &row).await?;
+            let subject = &row.fingerprint;
+            let event = Event { actor, action: "key.enrol", subject, outcome: Outcome::Success, detail: &detail };
+            audit::record(&transaction, now, event).await?;
+        }
+        transaction.commit().await?;
+        Ok(buyer)
+    }
+
     /// Another code for a buyer, such as for new keys.
     pub async fn new_code(&self, actor: &str, name: &str) -> Result<(Buyer, NewCode), BuyerError> {
         let transaction = database::begin(&self.db).await?;

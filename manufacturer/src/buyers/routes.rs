@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use actix_web::{HttpResponse, web};
-use fdo_service::operators::require::{Read, Require, Write};
+use fdo_service::operators::require::{Admin, Read, Require, Write};
 use fdo_service::paging::{Page, PageQuery};
 use fdo_service::problem::Problem;
+use fdo_service::transfer::partners::{self, Partners};
 use serde::{Deserialize, Serialize};
 
 use super::{Buyer, BuyerKey, BuyerState, Buyers, NewCode};
@@ -29,6 +30,7 @@ pub fn configure(cfg: &mut web::ServiceConfig, buyers: &Arc<Buyers>, introductio
         .service(web::resource("/api/v1/buyers").route(web::get().to(list)).route(web::post().to(add)))
         .service(web::resource("/api/v1/buyers/{name}").route(web::get().to(get)))
         .service(web::resource("/api/v1/buyers/{name}/code").route(web::post().to(code)))
+        .service(web::resource("/api/v1/buyers/{name}/keys").route(web::post().to(keys)))
         .service(web::resource("/api/v1/buyers/{name}/suspend").route(web::post().to(suspend)))
         .service(web::resource("/api/v1/buyers/{name}/activate").route(web::post().to(activate)));
 }
@@ -118,6 +120,21 @@ async fn code(
 ) -> Result<HttpResponse, Problem> {
     let (buyer, code) = buyers.new_code(&who.id, &name).await?;
     Ok(HttpResponse::Created().json(shown(buyer, &code, &introduction)))
+}
+
+/// Takes the keys of the partner with the buyer's name.
+async fn keys(
+    who: Require<Admin>,
+    buyers: web::Data<Buyers>,
+    partners: web::Data<Partners>,
+    name: web::Path<String>,
+) -> Result<web::Json<View>, Problem> {
+    let partner = partners::get(&partners.db, &name).await?;
+    let keys = partners::keys_of(&partners.db, &partner.id).await?;
+    buyers.add_keys(&who.id, &name, &keys).await?;
+    let (buyer, keys) = buyers.get(&name).await?;
+    let keys = Some(keys.into_iter().map(KeyView::from).collect());
+    Ok(web::Json(View { keys, ..buyer.into() }))
 }
 
 async fn suspend(

@@ -70,10 +70,21 @@ impl Claims {
         request_id: &str,
         source: IpAddr,
     ) -> Result<Result<Grant, Denied>, ClaimError> {
-        let now = self.clock.now();
-        if !self.windows.allow(&claimant.fingerprint, source, now) {
+        if !self.windows.allow(&claimant.fingerprint, source, self.clock.now()) {
             return Ok(Err(Denied::RateLimited));
         }
+        self.decide(claimant, asked, request_id, source).await
+    }
+
+    /// The same without counting how often the key asks.
+    pub(super) async fn decide(
+        &self,
+        claimant: &Claimant,
+        asked: &Asked,
+        request_id: &str,
+        source: IpAddr,
+    ) -> Result<Result<Grant, Denied>, ClaimError> {
+        let now = self.clock.now();
         let transaction = database::begin(&self.db).await?;
         match self.find(&transaction, claimant, asked).await? {
             Ok(Found::Before(claim)) => Ok(Ok(claim)),
@@ -193,6 +204,9 @@ impl Claims {
         let signer = crate::keys::fingerprint(key.signing().verifying_key()).map_err(ClaimError::Signing)?;
         store::log_signature(transaction, &Signature { previous, claim: &claim, signer: &signer }).await?;
         store::insert(transaction, &claim).await?;
+        if !receiver.buyer_id.is_empty() {
+            self.enqueue(transaction, &claim, receiver.name).await?;
+        }
         let (subject, detail) = (claim.guid.to_string(), format!("{} to {}", claim.serial, receiver.name));
         let event = Event {
             actor: receiver.actor,

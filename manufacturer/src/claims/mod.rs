@@ -3,6 +3,8 @@
 //! A voucher is extended once; its bytes are stored and committed before the reply, and are the same for ever.
 
 mod access;
+mod allocated;
+mod delivery;
 mod error;
 mod extend;
 mod grant;
@@ -20,19 +22,19 @@ use fdo_service::database::{self, DatabaseConnection, DbErr};
 use fdo_service::endpoint::Limits;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::random::Random;
-use fdo_service::operators::audit::{self, Event, Outcome};
 use fdo_service::sessions::SealingKey;
+use fdo_service::transfer::did::{Did, Document};
+use fdo_service::transfer::key_auth::{KeyAuth, KeyAuthError};
+use fdo_service::transfer::listing::Continuations;
+use fdo_service::transfer::partners::Partners;
+use fdo_service::transfer::{PULL_ROOT, outbox};
 
-use crate::buyers::{Buyer, BuyerError, BuyerState, Enrolled};
-use crate::devices::{self, DeviceState};
+use crate::buyers::{Buyer, BuyerError, Enrolled};
 use crate::keys::{KeyError, Keys};
-use crate::vouchers::{self, VoucherState};
+pub use access::Caller;
 pub use extend::ExtendError;
 pub use grant::{Asked, Denied, Grant};
 use limits::Windows;
-
-/// A token that KeyAuth gives is good for so long.
-pub const TOKEN_SECONDS: u64 = 600;
 
 /// A voucher extended to a buyer.
 #[derive(Clone, Debug)]
@@ -54,15 +56,6 @@ pub struct Claim {
     pub delivered: Option<u64>,
 }
 
-/// Who asks: a proven key, and the buyer that it belongs to, if any.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    token_hash: Vec<u8>,
-    key: VerifyingKey,
-    fingerprint: String,
-    buyer: Option<Buyer>,
-}
-
 /// A caller whose buyer may claim.
 #[derive(Clone, Debug)]
 pub struct Claimant {
@@ -74,18 +67,14 @@ pub struct Claimant {
 /// Why a whole request of a buyer fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    #[error("prove an owner key with KeyAuth first, or again: the token is missing, wrong or expired")]
-    Unauthenticated,
-    #[error("the proof does not hold: {0}")]
-    Proof(fdo_protocol::Error),
+    #[error(transparent)]
+    KeyAuth(#[from] KeyAuthError),
     #[error("the request does not hold: {0}")]
     BadRequest(String),
     #[error("this key is not enrolled; enrol it with the code from the manufacturer")]
     NotEnrolled,
     #[error("there is no such voucher")]
     NotFound,
-    #[error("too many requests; wait a minute")]
-    TooMany,
     #[error(transparent)]
     Buyer(#[from] BuyerError),
     #[error("a key of the manufacturer cannot be used: {0}")]
@@ -104,10 +93,11 @@ pub struct Claims {
     keys: Arc<Keys>,
     /// The maker's name.
     maker: String,
-    limits: Arc<Limits>,
+    key_auth: KeyAuth,
     windows: Windows,
-    continuations: SealingKey,
-    policy: AadPolicy,
+    continuations: Continuations,
+    /// Who is pushed to.
+    partners: Partners,
 }
 
 /// The settings of [`Claims`].
@@ -123,21 +113,24 @@ pub struct ClaimsParts {
     pub older_key_auth: bool,
     pub serials_per_hour: u32,
     pub misses_per_hour: u32,
+    pub partners: Partners,
 }
 
 impl Claims {
     pub fn new(parts: ClaimsParts) -> Self {
         let windows = Windows::new(parts.serials_per_hour, parts.misses_per_hour);
+        let policy = AadPolicy { sign: Aad::Array, compat: parts.older_key_auth };
+        let (db, clock, random) = (parts.db, parts.clock, parts.random);
         Self {
-            db: parts.db,
-            clock: parts.clock,
-            random: parts.random,
+            key_auth: KeyAuth::new(db.clone(), clock.clone(), random.clone(), parts.limits, policy),
+            continuations: Continuations::new(&parts.sealing, random.clone()),
             keys: parts.keys,
             maker: parts.maker,
-            limits: parts.limits,
+            partners: parts.partners,
             windows,
-            continuations: parts.sealing.derive("claim continuations"),
-            policy: AadPolicy { sign: Aad::Array, compat: parts.older_key_auth },
+            db,
+            clock,
+            random,
         }
     }
 
@@ -145,73 +138,42 @@ impl Claims {
     async fn enrol(&self, caller: &Caller, code: &str, complete: bool) -> Result<Enrolled, ClaimError> {
         let now = self.clock.now();
         let transaction = database::begin(&self.db).await?;
-        let enrolled = crate::buyers::enrol(&transaction, &caller.key, code, complete, now).await?;
-        access::store::bind_token(&transaction, &caller.token_hash, &enrolled.buyer.id).await?;
+        let enrolled = crate::buyers::enrol(&transaction, &caller.bearer.key, code, complete, now).await?;
+        caller.bearer.bind(&transaction, &enrolled.buyer.id).await?;
         transaction.commit().await?;
         Ok(enrolled)
     }
 
-    /// The claim whose voucher this is, if it is the claimant's; the first time, it becomes delivered.
-    async fn deliver(&self, claimant: &Claimant, guid: &Guid) -> Result<Claim, ClaimError> {
-        let now = self.clock.now();
-        let transaction = database::begin(&self.db).await?;
-        let claim = self.claim_of(&transaction, claimant, guid).await?;
-        if claim.delivered.is_none() {
-            store::set_delivered(&transaction, guid, now).await?;
-            let (subject, detail) = (guid.to_string(), format!("{} to {}", claim.serial, claimant.buyer.name));
-            let event = Event {
-                actor: &claimant.fingerprint,
-                action: "voucher.deliver",
-                subject: &subject,
-                outcome: Outcome::Success,
-                detail: &detail,
-            };
-            audit::record(&transaction, now, event).await?;
-            transaction.commit().await?;
+    /// The maker's DID document: its identity first, which signs challenges, then the keys that vouchers begin with.
+    pub(crate) fn document(&self, claims_url: &str) -> Document {
+        let url = claims_url.trim_end_matches('/');
+        let parsed = reqwest::Url::parse(url).ok();
+        let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+        let voucher_keys = KeyType::ELLIPTIC.iter().filter_map(|key_type| self.keys.voucher(*key_type));
+        let identity = self.keys.identity().verifying_key().clone();
+        Document {
+            id: Did::web(host, parsed.as_ref().and_then(reqwest::Url::port)),
+            keys: std::iter::once(identity)
+                .chain(voucher_keys.map(|key| key.signing().verifying_key().clone()))
+                .collect(),
+            push_root: None,
+            pull_root: Some(format!("{url}{PULL_ROOT}")),
         }
-        Ok(claim)
     }
 
-    /// Unknown, somebody else's, withdrawn and a blocked device's look the same.
-    async fn claim_of(
-        &self,
-        conn: &impl database::ConnectionTrait,
-        claimant: &Claimant,
-        guid: &Guid,
-    ) -> Result<Claim, ClaimError> {
-        let claim = store::find(conn, guid).await?.filter(|claim| claim.buyer_id == claimant.buyer.id);
-        let claim = claim.ok_or(ClaimError::NotFound)?;
-        let device = devices::store::find(conn, &claim.canon).await?;
-        if device.is_none_or(|device| device.state == DeviceState::Blocked) {
-            return Err(ClaimError::NotFound);
-        }
-        let voucher = vouchers::store::find(conn, guid).await?;
-        if voucher.is_some_and(|voucher| voucher.state == VoucherState::Active) {
-            Ok(claim)
-        } else {
-            Err(ClaimError::NotFound)
-        }
+    /// Pushes what is due.
+    pub async fn push_due(&self) -> Result<(), DbErr> {
+        outbox::run_due(&self.partners, self.keys.identity(), self).await
     }
 
     /// Forgets tokens and KeyAuth sessions that have ended.
     pub async fn sweep(&self) -> Result<(), DbErr> {
-        access::store::sweep(&self.db, self.clock.now()).await
+        self.key_auth.sweep().await
     }
 
     /// The claims of all buyers, for operators.
     pub async fn list(&self, after: Option<String>, limit: u64) -> Result<Vec<Claim>, DbErr> {
         store::list(&self.db, after, limit).await
-    }
-}
-
-impl Caller {
-    /// The caller as a buyer that may claim.
-    fn claimant(self) -> Result<Claimant, ClaimError> {
-        let buyer = self.buyer.ok_or(ClaimError::NotEnrolled)?;
-        if buyer.state == BuyerState::Suspended {
-            return Err(BuyerError::Suspended.into());
-        }
-        Ok(Claimant { key: self.key, fingerprint: self.fingerprint, buyer })
     }
 }
 

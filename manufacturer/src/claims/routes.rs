@@ -1,40 +1,43 @@
 //! The claims listener under `/api/v1/pull/vouchers`, and `/api/v1/claims` for operators.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use base64ct::{Base64UrlUnpadded, Encoding};
 use fdo_protocol::Guid;
-use fdo_service::operators::require::{Read, Require};
+use fdo_service::operators::require::{Read, Require, Write};
 use fdo_service::paging::{Page, PageQuery};
 use fdo_service::problem::Problem;
+use fdo_service::transfer::did::WELL_KNOWN;
+use fdo_service::transfer::listing::ListQuery;
+use fdo_service::transfer::outbox::routes::PushView;
+use fdo_service::transfer::refusal::Refusal;
+use fdo_service::transfer::{
+    CHECKSUM_HEADER, PULL_ROOT, PUSH_ROOT, VERSION, VERSION_HEADER, VOUCHER, body, timestamp, voucher_id,
+};
 use rand_core::Rng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::error::Refusal;
-use super::store::{self, Wanted};
+use super::store;
 use super::wire::{self, ClaimResult, ClaimsBody, ClaimsReply, EnrolmentBody, EnrolmentReply, MAX_ITEMS};
 use super::{Caller, Claim, ClaimError, Claimant, Claims};
 use crate::buyers::BuyerError;
+use crate::buyers::routes::Introduction;
 use crate::serial::Serial;
 
-/// Where vouchers are pulled from.
-pub const ROOT: &str = "/api/v1/pull/vouchers";
-const BODY_LIMIT: usize = 256 * 1024;
-/// Hello and prove come from strangers, and hold a key or a signature.
-const KEY_AUTH_LIMIT: usize = 4 * 1024;
-/// A whole body must arrive within this time, however steadily its bytes trickle.
-const BODY_TIME: Duration = Duration::from_secs(30);
-const CBOR: &str = "application/cbor";
-
 /// The claims listener.
-pub fn configure(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>) {
-    cfg.app_data(web::Data::from(claims.clone())).service(
-        web::scope(ROOT)
+pub fn configure(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>, introduction: &Arc<Introduction>) {
+    cfg.app_data(web::Data::from(claims.clone())).app_data(web::Data::from(introduction.clone()));
+    cfg.route(WELL_KNOWN, web::get().to(did)).service(
+        web::scope(PUSH_ROOT)
+            .route("/auth/hello", web::post().to(hello))
+            .route("/auth/prove", web::post().to(prove))
+            .route("/status/{id}", web::get().to(status))
+            .route("/list", web::get().to(list)),
+    );
+    cfg.service(
+        web::scope(PULL_ROOT)
             .route("/auth/hello", web::post().to(hello))
             .route("/auth/prove", web::post().to(prove))
             .route("/enrolment", web::post().to(enrol))
@@ -50,7 +53,8 @@ pub fn configure(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>) {
 /// The operators' view.
 pub fn configure_operators(cfg: &mut web::ServiceConfig, claims: &Arc<Claims>) {
     cfg.app_data(web::Data::from(claims.clone()))
-        .service(web::resource("/api/v1/claims").route(web::get().to(list_all)));
+        .service(web::resource("/api/v1/claims").route(web::get().to(list_all)))
+        .service(web::resource("/api/v1/claims/{guid}/push").route(web::post().to(push)));
 }
 
 impl Claims {
@@ -61,12 +65,8 @@ impl Claims {
     }
 
     async fn caller(&self, request: &HttpRequest) -> Result<Caller, ClaimError> {
-        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        self.authenticate(token).await
+        let token = body::bearer(request);
+        self.authenticate(token.as_deref().map(String::as_str)).await
     }
 
     async fn claimant(&self, request: &HttpRequest) -> Result<Claimant, ClaimError> {
@@ -74,70 +74,38 @@ impl Claims {
     }
 }
 
-fn source(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
-}
-
-/// Called only when the caller is known, or its body is small.
-async fn bytes(body: web::Payload, limit: usize) -> Result<web::Bytes, Refusal> {
-    match tokio::time::timeout(BODY_TIME, body.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(bytes))) => Ok(bytes),
-        Ok(Ok(Err(_))) => Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_request", "the body broke off")),
-        Ok(Err(_)) => {
-            let message = format!("the body has at most {} KiB", limit / 1024);
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message))
-        }
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly")),
-    }
-}
-
-async fn json<T: for<'de> Deserialize<'de>>(body: web::Payload) -> Result<T, Refusal> {
-    let body = bytes(body, BODY_LIMIT).await?;
-    serde_json::from_slice(&body).map_err(|error| ClaimError::BadRequest(format!("the body: {error}")).into())
-}
-
-/// Who names a media type must name CBOR.
-fn cbor_only(request: &HttpRequest) -> Result<(), Refusal> {
-    let named = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    match named.map(|value| value.split(';').next().unwrap_or_default().trim()) {
-        Some(other) if !other.eq_ignore_ascii_case(CBOR) => {
-            let message = "send application/cbor";
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn respond(claims: &Claims, result: Result<HttpResponse, Refusal>) -> HttpResponse {
-    result.unwrap_or_else(|refusal| refusal.respond(claims))
+    result.unwrap_or_else(|refusal| refusal.respond(&claims.request_id(), claims.clock.now()))
 }
 
-async fn hello(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+async fn hello(claims: web::Data<Claims>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answer = async {
-        cbor_only(&request)?;
-        let challenge = claims.hello(&bytes(body, KEY_AUTH_LIMIT).await?, source(&request)).await?;
-        Ok(HttpResponse::Ok().content_type(CBOR).body(challenge))
+        body::cbor_only(&request)?;
+        let hello = body::read(payload, body::KEY_AUTH_LIMIT).await?;
+        let challenge = claims.hello(&hello, body::source(&request)).await?;
+        Ok(HttpResponse::Ok().content_type(body::CBOR).body(challenge))
     };
     respond(&claims, answer.await)
 }
 
-async fn prove(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+async fn prove(claims: web::Data<Claims>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answer = async {
-        cbor_only(&request)?;
-        let result = claims.prove(&bytes(body, KEY_AUTH_LIMIT).await?, source(&request)).await?;
-        Ok(HttpResponse::Ok().content_type(CBOR).body(result))
+        body::cbor_only(&request)?;
+        let proof = body::read(payload, body::KEY_AUTH_LIMIT).await?;
+        let result = claims.prove(&proof, body::source(&request)).await?;
+        Ok(HttpResponse::Ok().content_type(body::CBOR).body(result))
     };
     respond(&claims, answer.await)
 }
 
-async fn enrol(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+async fn enrol(claims: web::Data<Claims>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answer = async {
         let caller = claims.caller(&request).await?;
-        let (address, now) = (source(&request), claims.clock.now());
+        let (address, now) = (body::source(&request), claims.clock.now());
         if claims.windows.guessed(address, now) {
-            return Err(ClaimError::TooMany.into());
+            return Err(ClaimError::too_many().into());
         }
-        let body: EnrolmentBody = json(body).await?;
+        let body: EnrolmentBody = body::json(payload).await?;
         let enrolled = claims.enrol(&caller, &body.code, body.complete).await;
         if matches!(enrolled, Err(ClaimError::Buyer(BuyerError::CodeInvalid))) {
             claims.windows.missed(address, now);
@@ -163,10 +131,10 @@ async fn trust(claims: web::Data<Claims>, request: HttpRequest) -> HttpResponse 
     respond(&claims, answer.await)
 }
 
-async fn claim(claims: web::Data<Claims>, request: HttpRequest, body: web::Payload) -> HttpResponse {
+async fn claim(claims: web::Data<Claims>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answer = async {
         let claimant = claims.claimant(&request).await?;
-        let body: ClaimsBody = json(body).await?;
+        let body: ClaimsBody = body::json(payload).await?;
         if body.claims.is_empty() || body.claims.len() > MAX_ITEMS {
             return Err(ClaimError::BadRequest(format!("send 1 to {MAX_ITEMS} claims")).into());
         }
@@ -176,7 +144,7 @@ async fn claim(claims: web::Data<Claims>, request: HttpRequest, body: web::Paylo
         for item in body.claims {
             let asked =
                 item.asked().ok_or_else(|| ClaimError::BadRequest("`expect_guid` is no GUID".to_owned()))?;
-            results.push(match claims.claim(&claimant, &asked, &request_id, source(&request)).await {
+            results.push(match claims.claim(&claimant, &asked, &request_id, body::source(&request)).await {
                 Ok(Ok(grant)) => ClaimResult::granted(item.serial, &grant),
                 Ok(Err(denied)) => ClaimResult::denied(item.serial, &denied),
                 Err(error) => {
@@ -186,7 +154,7 @@ async fn claim(claims: web::Data<Claims>, request: HttpRequest, body: web::Paylo
                 }
             });
         }
-        let timestamp = wire::timestamp(claims.clock.now());
+        let timestamp = timestamp(claims.clock.now());
         Ok(HttpResponse::Ok().json(ClaimsReply { results, timestamp, request_id }))
     };
     respond(&claims, answer.await)
@@ -198,10 +166,11 @@ async fn download(claims: web::Data<Claims>, request: HttpRequest, id: web::Path
         let guid: Guid =
             id.parse().map_err(|_| ClaimError::BadRequest("a voucher id has 32 hexadecimal digits".to_owned()))?;
         let claim = claims.deliver(&claimant, &guid).await?;
-        let name = format!("attachment; filename=\"{}.fdoov\"", wire::voucher_id(&guid));
+        let name = format!("attachment; filename=\"{}.fdoov\"", voucher_id(&guid));
         Ok(HttpResponse::Ok()
-            .content_type("application/x-fdo-voucher")
-            .insert_header(("X-FDO-Checksum", claim.checksum))
+            .content_type(VOUCHER)
+            .insert_header((CHECKSUM_HEADER, claim.checksum))
+            .insert_header((VERSION_HEADER, VERSION))
             .insert_header((CONTENT_DISPOSITION, name))
             .body(claim.bytes))
     };
@@ -225,53 +194,26 @@ async fn status(claims: web::Data<Claims>, request: HttpRequest, id: web::Path<S
     respond(&claims, answer.await)
 }
 
-#[derive(Deserialize)]
-struct ListQuery {
-    limit: Option<u64>,
-    continuation: Option<String>,
-    since: Option<String>,
-    until: Option<String>,
-    status: Option<String>,
-}
-
 async fn list(claims: web::Data<Claims>, request: HttpRequest, query: web::Query<ListQuery>) -> HttpResponse {
     let answer = async {
-        let claimant = claims.claimant(&request).await?;
-        let bad = |what: &str| ClaimError::BadRequest(what.to_owned());
-        let time = |text: &Option<String>| {
-            let parse = |text: &String| wire::parse_timestamp(text).ok_or_else(|| bad("times are RFC 3339"));
-            text.as_ref().map(parse).transpose()
-        };
-        let aad = claimant.fingerprint.as_bytes();
-        let after = match &query.continuation {
-            Some(text) => {
-                let sealed = Base64UrlUnpadded::decode_vec(text).ok();
-                let opened = sealed.and_then(|sealed| claims.continuations.open(aad, &sealed).ok());
-                let key = opened.and_then(|opened| serde_json::from_slice(&opened).ok());
-                Some(key.ok_or_else(|| bad("`continuation` is not of this key; begin again"))?)
-            }
-            None => None,
-        };
-        let limit = query.limit.unwrap_or(100).clamp(1, 1000);
-        let (since, until) = (time(&query.since)?, time(&query.until)?);
-        let pending = query.status.as_deref() == Some("pending");
-        let wanted = Wanted { since, until, after, pending, limit: limit + 1 };
-        let rows = store::list_of_key(&claims.db, &claimant.fingerprint, &wanted).await;
-        let mut rows = rows.map_err(ClaimError::Database)?;
-        let has_more = rows.len() as u64 > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let continuation = rows.last().filter(|_| has_more).map(|last| {
-            let key = serde_json::to_vec(&(last.created, last.guid.to_string())).unwrap_or_default();
-            Base64UrlUnpadded::encode_string(&claims.continuations.seal(aad, &key, &mut claims.random.rng()))
-        });
-        let vouchers = rows.into_iter().map(Into::into).collect();
-        Ok(HttpResponse::Ok().json(wire::VoucherList { vouchers, has_more, continuation }))
+        let (key, now) = (claims.claimant(&request).await?.fingerprint, claims.clock.now());
+        let wanted = claims.continuations.wanted(&query, &key, now)?;
+        let rows = store::list_of_key(&claims.db, &key, &wanted).await.map_err(ClaimError::Database)?;
+        let rows = rows.into_iter().map(Into::into).collect();
+        let page = claims.continuations.page(rows, &wanted, query.fields.as_deref(), &key, now);
+        Ok(HttpResponse::Ok().insert_header((VERSION_HEADER, VERSION)).json(page))
     };
     respond(&claims, answer.await)
 }
 
+/// The maker's DID document.
+async fn did(claims: web::Data<Claims>, introduction: web::Data<Introduction>) -> HttpResponse {
+    HttpResponse::Ok().json(claims.document(introduction.claims_url()).to_json())
+}
+
 async fn nothing(claims: web::Data<Claims>) -> HttpResponse {
-    Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path").respond(&claims)
+    let refusal = Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path");
+    respond(&claims, Err(refusal))
 }
 
 /// A claim as operators see it.
@@ -316,6 +258,15 @@ async fn list_all(
     Ok(web::Json(Page::from_rows(rows, limit, |last| last.guid.to_string()).map(View::from)))
 }
 
+async fn push(
+    _: Require<Write>,
+    claims: web::Data<Claims>,
+    guid: web::Path<String>,
+) -> Result<web::Json<PushView>, Problem> {
+    let guid: Guid = guid.parse().map_err(|_| Problem::bad_request("guid", "This is not a GUID."))?;
+    Ok(web::Json(claims.push(&guid).await?.into()))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -324,13 +275,16 @@ mod tests {
     use crate::db::Migrator;
     use actix_web::{App, dev, test};
     use fdo_service::db::testing::TestDatabase;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn strangers_are_refused_before_their_bodies_are_read() {
         let db = TestDatabase::sqlite::<Migrator>().await;
         let maker = Maker::new(&db);
-        let app = test::init_service(App::new().configure(|cfg| configure(cfg, &maker.claims))).await;
-        let post = |path: &str| test::TestRequest::post().uri(&format!("{ROOT}{path}"));
+        let app =
+            test::init_service(App::new().configure(|cfg| configure(cfg, &maker.claims, &maker.introduction())))
+                .await;
+        let post = |path: &str| test::TestRequest::post().uri(&format!("{PULL_ROOT}{path}"));
         for path in ["/claims", "/enrolment"] {
             let mut request = post(path).to_request();
             *request.payload() = dev::Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
@@ -338,9 +292,9 @@ mod tests {
             assert_eq!(answer.await.unwrap().status(), 401, "{path}");
         }
         for path in ["/auth/hello", "/auth/prove"] {
-            let long = post(path).set_payload(vec![0; KEY_AUTH_LIMIT + 1]).to_request();
+            let long = post(path).set_payload(vec![0; body::KEY_AUTH_LIMIT + 1]).to_request();
             assert_eq!(test::call_service(&app, long).await.status(), 413, "{path}");
-            let fitting = post(path).set_payload(vec![0; KEY_AUTH_LIMIT]).to_request();
+            let fitting = post(path).set_payload(vec![0; body::KEY_AUTH_LIMIT]).to_request();
             assert_eq!(test::call_service(&app, fitting).await.status(), 400, "{path}");
         }
     }

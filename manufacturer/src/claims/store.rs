@@ -1,7 +1,10 @@
 //! Rows of claims, and the log of what was signed.
 
 use fdo_protocol::Guid;
+use fdo_protocol::crypto::VerifyingKey;
+use fdo_service::transfer::listing::Wanted;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Alias, ExprTrait, Query};
 use sea_orm::{ActiveValue::Set, Condition, PaginatorTrait, QueryOrder, QuerySelect};
 
 use super::Claim;
@@ -17,16 +20,12 @@ pub struct Signature<'a> {
     pub signer: &'a str,
 }
 
-/// Which of a key's claims to list, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    pub since: Option<u64>,
-    pub until: Option<u64>,
-    /// The claim after which to begin: when it was made, and its GUID.
-    pub after: Option<(u64, String)>,
-    /// Only claims that were not downloaded.
-    pub pending: bool,
-    pub limit: u64,
+/// A device that is allocated and made, and its buyer's key for it.
+pub struct Waiting {
+    pub serial: String,
+    pub buyer_id: String,
+    pub fingerprint: String,
+    pub key: VerifyingKey,
 }
 
 impl TryFrom<row::Model> for Claim {
@@ -144,4 +143,48 @@ pub async fn log_signature(conn: &impl ConnectionTrait, signature: &Signature<'_
 /// How many signatures were made.
 pub async fn signatures(conn: &impl ConnectionTrait) -> Result<u64, DbErr> {
     signer_log::Entity::find().count(conn).await
+}
+
+/// Devices that nobody has claimed, allocated to a buyer that has a key of their voucher's type.
+pub async fn allocated(conn: &impl ConnectionTrait, limit: u64) -> Result<Vec<Waiting>, DbErr> {
+    let table = |name: &'static str| Alias::new(name);
+    let column = |of: &'static str, name: &'static str| Expr::col((Alias::new(of), Alias::new(name)));
+    let same = |a: (&'static str, &'static str), b: (&'static str, &'static str)| {
+        column(a.0, a.1).equals((Alias::new(b.0), Alias::new(b.1)))
+    };
+    let select = Query::select()
+        .expr_as(column("device", "serial"), table("serial"))
+        .expr_as(column("allocation", "buyer_id"), table("buyer_id"))
+        .expr_as(column("buyer_key", "fingerprint"), table("fingerprint"))
+        .expr_as(column("buyer_key", "spki"), table("spki"))
+        .from(table("allocation"))
+        .inner_join(table("device"), same(("device", "canon"), ("allocation", "canon")))
+        .inner_join(table("voucher"), same(("voucher", "guid"), ("device", "guid")))
+        .inner_join(table("buyer"), same(("buyer", "id"), ("allocation", "buyer_id")))
+        .inner_join(
+            table("buyer_key"),
+            same(("buyer_key", "buyer_id"), ("buyer", "id"))
+                .and(same(("buyer_key", "key_type"), ("voucher", "key_type"))),
+        )
+        .left_join(table("claim"), same(("claim", "guid"), ("device", "guid")))
+        .and_where(column("allocation", "live").is_not_null())
+        .and_where(column("buyer", "state").eq("active"))
+        .and_where(column("voucher", "state").eq("active"))
+        .and_where(column("device", "state").ne("blocked"))
+        .and_where(column("claim", "guid").is_null())
+        .order_by((table("buyer_key"), table("created")), sea_orm::Order::Asc)
+        .order_by((table("buyer_key"), table("fingerprint")), sea_orm::Order::Asc)
+        .limit(limit)
+        .take();
+    let rows = conn.query_all(&select).await?;
+    let waiting = |row: sea_orm::QueryResult| {
+        let spki: Vec<u8> = row.try_get("", "spki")?;
+        Ok(Waiting {
+            serial: row.try_get("", "serial")?,
+            buyer_id: row.try_get("", "buyer_id")?,
+            fingerprint: row.try_get("", "fingerprint")?,
+            key: VerifyingKey::from_spki_der(&spki).map_err(|_| impossible("buyer_key.spki"))?,
+        })
+    };
+    rows.into_iter().map(waiting).collect()
 }

@@ -4,12 +4,12 @@
 
 use super::*;
 use crate::allocations::{AllocationError, Allocations, Ordered};
-use crate::buyers::Buyers;
+use crate::buyers::{BuyerState, Buyers};
 use crate::db::Migrator;
 use crate::devices::{Device, DeviceState, Devices, Entered};
 use crate::keys::{Naming, recorded};
 use crate::serial::Serial;
-use crate::vouchers::StoredVoucher;
+use crate::vouchers::{self, StoredVoucher, VoucherState};
 use fdo_protocol::crypto::SigningKey;
 use fdo_protocol::di::manufacturer::{Credentials, set_credentials};
 use fdo_protocol::key_auth::{CallerHello, KeyAuthResult};
@@ -19,6 +19,9 @@ use fdo_protocol::voucher::{VerifyPolicy, Voucher};
 use fdo_protocol::{Hmac, HmacType, PublicKeyEncoding, RendezvousInfo};
 use fdo_service::db::testing::TestDatabase;
 use fdo_service::endpoint::LimitSettings;
+use fdo_service::operators::audit;
+use fdo_service::outbound::Guard;
+use fdo_service::transfer::key_auth::TOKEN_SECONDS;
 use std::net::{IpAddr, Ipv4Addr};
 
 const NOW: u64 = 1_800_000_000;
@@ -54,6 +57,13 @@ impl Maker {
             older_key_auth: false,
             serials_per_hour: 600,
             misses_per_hour: 20,
+            partners: Partners::new(
+                db.clone(),
+                clock.clone(),
+                random.clone(),
+                Guard::default(),
+                &SealingKey::new([3; 32]),
+            ),
         });
         Self {
             claims: Arc::new(claims),
@@ -122,6 +132,14 @@ impl Maker {
             bytes: voucher.bytes().to_vec(),
             created: NOW,
         }
+    }
+
+    pub(super) fn introduction(&self) -> Arc<crate::buyers::routes::Introduction> {
+        let identity_fingerprint = self.claims.keys.identity_fingerprint();
+        Arc::new(crate::buyers::routes::Introduction {
+            identity_fingerprint,
+            claims_url: std::sync::OnceLock::new(),
+        })
     }
 
     async fn allocate(&self, serials: &[&str], buyer: &str) {
@@ -333,11 +351,11 @@ async fn one_address_and_one_key_have_few_hellos_waiting() {
         for source in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
             hello(&owner, source).await.unwrap();
         }
-        assert!(matches!(hello(&owner, "192.0.2.4").await, Err(ClaimError::TooMany)), "{}", db.name());
+        assert!(matches!(hello(&owner, "192.0.2.4").await, Err(KeyAuthError::TooMany)), "{}", db.name());
         for last in 0..10 {
             hello(&key(KeyType::P256), &format!("2001:db8::{last}")).await.unwrap();
         }
-        assert!(matches!(hello(&key(KeyType::P256), "2001:db8::ff").await, Err(ClaimError::TooMany)));
+        assert!(matches!(hello(&key(KeyType::P256), "2001:db8::ff").await, Err(KeyAuthError::TooMany)));
         hello(&key(KeyType::P256), "2001:db8:0:1::1").await.unwrap();
         maker.clock.advance(60);
         hello(&owner, "2001:db8::1").await.unwrap();
@@ -354,23 +372,36 @@ async fn proofs_are_good_once_and_tokens_end() {
         let server = maker.claims.keys.identity().verifying_key();
         let proof = hello.prove(&challenge, server, &owner, AadPolicy::default()).unwrap();
         maker.claims.prove(&proof, HERE).await.unwrap();
-        assert!(matches!(maker.claims.prove(&proof, HERE).await, Err(ClaimError::Unauthenticated)));
+        assert!(matches!(
+            maker.claims.prove(&proof, HERE).await,
+            Err(ClaimError::KeyAuth(KeyAuthError::Unauthenticated))
+        ));
 
         let challenge = maker.claims.hello(hello.bytes(), HERE).await.unwrap();
         let mut proof = hello.prove(&challenge, server, &owner, AadPolicy::default()).unwrap();
         *proof.last_mut().unwrap() ^= 1;
-        assert!(matches!(maker.claims.prove(&proof, HERE).await, Err(ClaimError::Proof(_))), "{}", db.name());
+        assert!(
+            matches!(maker.claims.prove(&proof, HERE).await, Err(ClaimError::KeyAuth(KeyAuthError::Proof(_)))),
+            "{}",
+            db.name()
+        );
         let challenge = maker.claims.hello(hello.bytes(), HERE).await.unwrap();
         let proof = hello.prove(&challenge, server, &owner, AadPolicy::default()).unwrap();
         maker.clock.advance(60);
-        assert!(matches!(maker.claims.prove(&proof, HERE).await, Err(ClaimError::Unauthenticated)));
-        assert!(matches!(maker.claims.hello(b"\x80", HERE).await, Err(ClaimError::BadRequest(_))));
+        assert!(matches!(
+            maker.claims.prove(&proof, HERE).await,
+            Err(ClaimError::KeyAuth(KeyAuthError::Unauthenticated))
+        ));
+        assert!(matches!(maker.claims.hello(b"\x80", HERE).await, Err(KeyAuthError::BadRequest(_))));
 
         let token = maker.prove(&owner).await.unwrap();
         maker.claims.authenticate(Some(&token)).await.unwrap();
         maker.clock.advance(TOKEN_SECONDS);
         for token in [Some(token.as_str()), Some("x"), Some(""), None] {
-            assert!(matches!(maker.claims.authenticate(token).await, Err(ClaimError::Unauthenticated)));
+            assert!(matches!(
+                maker.claims.authenticate(token).await,
+                Err(ClaimError::KeyAuth(KeyAuthError::Unauthenticated))
+            ));
         }
         maker.claims.sweep().await.unwrap();
     }

@@ -1,9 +1,9 @@
 //! The JSON of claims and of lists (voucher transfer, sections 4 and 9.6).
 
 use fdo_protocol::{Guid, PublicKeyType};
+use fdo_service::transfer::listing::Listed;
+use fdo_service::transfer::{timestamp, voucher_id};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::{Asked, Claim, Denied, Grant};
 
@@ -136,46 +136,21 @@ fn pk_type(key_type: PublicKeyType) -> u64 {
     key_type.number()
 }
 
-/// One voucher in a list, in the spellings of both drafts.
-#[derive(Serialize)]
-pub(super) struct ListedVoucher {
-    voucher_id: String,
-    serial: String,
-    serial_number: String,
-    model: String,
-    model_number: String,
-    device_info: String,
-    status: &'static str,
-    created_at: String,
-    size_bytes: usize,
-    checksum: String,
-}
-
-impl From<Claim> for ListedVoucher {
+impl From<Claim> for Listed {
     fn from(claim: Claim) -> Self {
         Self {
-            voucher_id: voucher_id(&claim.guid),
-            serial: claim.serial.clone(),
-            serial_number: claim.serial,
-            model: claim.model.clone(),
-            model_number: claim.model.clone(),
-            device_info: claim.model,
-            status: if claim.delivered.is_some() { "downloaded" } else { "pending" },
-            created_at: timestamp(claim.created),
-            size_bytes: claim.bytes.len(),
+            guid: claim.guid,
+            serial: claim.serial,
+            model: claim.model,
+            downloaded: claim.delivered.is_some(),
+            created: claim.created,
+            size: claim.bytes.len(),
             checksum: claim.checksum,
         }
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct VoucherList {
-    pub(super) vouchers: Vec<ListedVoucher>,
-    pub(super) has_more: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) continuation: Option<String>,
-}
-
+/// How a claimed voucher stands (section 3.1).
 #[derive(Serialize)]
 pub(super) struct VoucherStatus {
     voucher_id: String,
@@ -200,22 +175,4 @@ impl From<Claim> for VoucherStatus {
             checksum: claim.checksum,
         }
     }
-}
-
-/// 32 hexadecimal digits without hyphens.
-pub(super) fn voucher_id(guid: &Guid) -> String {
-    hex::encode(guid.as_bytes())
-}
-
-/// RFC 3339 in UTC.
-pub(super) fn timestamp(seconds: u64) -> String {
-    let at = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
-}
-
-/// Reads RFC 3339 with fractions and offsets.
-pub(super) fn parse_timestamp(text: &str) -> Option<u64> {
-    // A `+` of an offset arrives as a space where a client did not escape it.
-    let at = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp()).ok()
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use fdo_service::cli::voucher_files::{Format, VoucherSink};
 use fdo_service::cli::{ApiClient, Output, Table, progress};
+use fdo_service::host::clock::Clock;
+use fdo_service::transfer::cli;
+use fdo_service::transfer::outbox::routes::PushView;
 use serde_json::{Value, json};
 
 use super::places::segment;
@@ -93,7 +96,17 @@ pub enum VoucherFormat {
 #[derive(Subcommand)]
 pub enum BuyerCommand {
     /// Add a buyer; prints its one-time enrolment code, the identity fingerprint and the claims URL.
-    Add { name: String },
+    Add {
+        name: String,
+        /// Take its keys, and where it takes vouchers, from its DID document instead of a code: did:web:.. or did:key:..
+        #[arg(long)]
+        did: Option<String>,
+        /// SHA-256 of the TLS key that its service shows; without it, the public CAs count.
+        #[arg(long, requires = "did", value_name = "FINGERPRINT")]
+        fingerprint: Option<String>,
+    },
+    /// Give a buyer the keys of the partner with its name.
+    Keys { name: String },
     /// Make another enrolment code for a buyer.
     Code { name: String },
     /// List buyers.
@@ -135,6 +148,8 @@ pub enum AllocationCommand {
 pub enum ClaimCommand {
     /// List claims.
     List,
+    /// Push a claimed voucher to the partner with its buyer's name.
+    Push { guid: String },
 }
 
 #[derive(Subcommand)]
@@ -177,6 +192,13 @@ pub(super) async fn run(api: &ApiClient, out: Output, command: Command) -> Resul
             Ok(out.line(format!("{serial} is no longer allocated"))?)
         }
         Command::Claim(ClaimCommand::List) => list(api, out, "/api/v1/claims", &CLAIM).await,
+        Command::Claim(ClaimCommand::Push { guid }) => {
+            let path = format!("/api/v1/claims/{}/push", segment(&guid));
+            let push: PushView = api.post(&path, &json!({})).await?;
+            Ok(out.print(&push, |push| cli::pushes(std::slice::from_ref(push)))?)
+        }
+        Command::Partner(command) => Ok(cli::partner(&command, api, out, Clock::system().now()).await?),
+        Command::Push(command) => Ok(cli::push(&command, api, out).await?),
         Command::Token(command) => token(api, out, command).await,
         Command::Identity => show(out, &api.get("/api/v1/identity").await?),
         Command::Trust => Ok(out.value(&api.get::<Value>("/api/v1/trust").await?)?),
@@ -275,7 +297,14 @@ async fn export(api: &ApiClient, out: Output, ids: Vec<String>, format: Format, 
 async fn buyer(api: &ApiClient, out: Output, command: BuyerCommand) -> Result<()> {
     let path = |name: &str, deed: &str| format!("/api/v1/buyers/{}{deed}", segment(name));
     match command {
-        BuyerCommand::Add { name } => code(out, &api.post("/api/v1/buyers", &json!({ "name": name })).await?),
+        BuyerCommand::Add { name, did: Some(did), fingerprint } => {
+            let partner = json!({ "name": name, "did": did, "fingerprint": fingerprint });
+            let _: Value = api.post("/api/v1/partners", &partner).await?;
+            let _: Value = api.post("/api/v1/buyers", &json!({ "name": name })).await?;
+            show(out, &api.post(&path(&name, "/keys"), &json!({})).await?)
+        }
+        BuyerCommand::Keys { name } => show(out, &api.post(&path(&name, "/keys"), &json!({})).await?),
+        BuyerCommand::Add { name, .. } => code(out, &api.post("/api/v1/buyers", &json!({ "name": name })).await?),
         BuyerCommand::Code { name } => code(out, &api.post(&path(&name, "/code"), &json!({})).await?),
         BuyerCommand::List => list(api, out, "/api/v1/buyers", &BUYER).await,
         BuyerCommand::Get { name } => show(out, &api.get(&path(&name, "")).await?),

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use fdo_service::cli::{ApiClient, CliError, Output};
 use fdo_service::host::config::ConfigError;
 use fdo_service::host::{config, data_dir};
+use fdo_service::transfer::cli::{PartnerCommand, PushCommand};
 
 use crate::config::{Config, ENV_PREFIX};
 pub use commands::{AllocateArgs, BuyerCommand, SerialCommand, TokenCommand, VoucherCommand};
@@ -66,12 +67,18 @@ pub enum Command {
     /// Allocations: list, revoke.
     #[command(subcommand)]
     Allocation(commands::AllocationCommand),
-    /// Claims of all buyers: list.
+    /// Claims of all buyers: list, push.
     #[command(subcommand)]
     Claim(commands::ClaimCommand),
     /// Where new devices look for their owner: show, set, reset.
     #[command(subcommand)]
     Rendezvous(rendezvous::RendezvousCommand),
+    /// Organisations that vouchers are pushed to: add (by DID or URL), list, suspend.
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Vouchers on their way to partners: list, retry.
+    #[command(subcommand)]
+    Push(PushCommand),
     /// Operator tokens: create, list, delete.
     #[command(subcommand)]
     Token(TokenCommand),

@@ -87,6 +87,12 @@ pub struct ServeArgs {
     /// Accept KeyAuth signatures of older clients (empty or raw additional data).
     #[arg(long)]
     older_key_auth: bool,
+    /// Extend what is allocated at once to its buyer's key, for buyers whose client only pulls; cannot be undone.
+    #[arg(long)]
+    claim_on_allocate: bool,
+    /// What this service may call beyond public addresses: loopback, private, or a network like 10.0.0.0/8.
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    outbound_allow: Option<Vec<String>>,
     /// Serial numbers that one buyer's key may ask for in an hour [default: 600].
     #[arg(long)]
     serials_per_hour: Option<u32>,
@@ -175,9 +181,11 @@ impl ServeArgs {
                 "names": self.claims_name,
                 "public_url": self.claims_url,
                 "older_key_auth": self.older_key_auth.then_some(true),
+                "claim_on_allocate": self.claim_on_allocate.then_some(true),
                 "serials_per_hour": self.serials_per_hour,
                 "misses_per_hour": self.misses_per_hour,
             },
+            "outbound_allow": self.outbound_allow,
             "idevid": {
                 "organization": self.organization,
                 "hardware_type": self.hardware_type,

@@ -3,7 +3,7 @@
 pub mod entity;
 pub mod migration;
 
-use fdo_service::database::{DbErr, MigrationTrait, shared_migrations};
+use fdo_service::database::{DbErr, MigrationTrait, shared_migrations, transfer_migrations};
 use sea_orm_migration::MigratorTrait;
 
 /// Brings a database up to date: the shared tables, then this service's.
@@ -15,6 +15,8 @@ impl MigratorTrait for Migrator {
         all.push(Box::new(migration::m20260901_000101_manufacturer::Migration));
         all.push(Box::new(migration::m20261101_000102_bounds::Migration));
         all.push(Box::new(migration::m20261125_000120_rendezvous::Migration));
+        // Its tables took the place of `claim_token` and `key_auth_session`, whose rows lived for minutes.
+        all.extend(transfer_migrations());
         all
     }
 }
