@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use fdo_protocol::key_auth::{Aad, AadPolicy};
 use fdo_service::database::{self, DatabaseConnection};
 use fdo_service::endpoint::Limits;
 use fdo_service::host::clock::Clock;
@@ -14,7 +15,11 @@ use fdo_service::host::{self, Host, data_dir};
 use fdo_service::operators::Operators;
 use fdo_service::outbound::Guard;
 use fdo_service::sessions::{Records, SealedTokens, SealingKey};
+use fdo_service::transfer::key_auth::KeyAuth;
+use fdo_service::transfer::listing::Continuations;
+use fdo_service::transfer::partners::Partners;
 use rand_core::Rng;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::ca::Ca;
@@ -27,6 +32,9 @@ use crate::keys::{self, OwnerKeys};
 use crate::onboarding::Progress;
 use crate::registration::Registrar;
 use crate::routes;
+
+/// Each pushed voucher may take 10 MiB while it arrives.
+const PUSHES: usize = 4;
 
 /// What every slice is given.
 pub struct App {
@@ -53,6 +61,16 @@ pub struct App {
     pub files: Files,
     /// Where the content of added files lies.
     pub folder: Folder,
+    /// Organisations that vouchers are given to or taken from.
+    pub partners: Partners,
+    /// Who proves an owner key to us.
+    pub key_auth: KeyAuth,
+    /// Of lists of sold vouchers.
+    pub continuations: Continuations,
+    /// How many pushed vouchers may arrive at once.
+    pub pushes: Semaphore,
+    /// SHA-256 of the transfer listener's TLS key, once it is known.
+    pub transfer_pin: OnceLock<String>,
     /// What may be called from here.
     pub guard: Guard,
     pub settings: Config,
@@ -85,7 +103,15 @@ impl App {
         let ca = Ca::open(&db, &sealing, data_dir, &config.ca, now, &mut random.rng()).await?;
         let operators = Operators::new(db.clone(), clock.clone(), random.clone());
         let first_token = operators.bootstrap(data_dir).await?;
+        let partners = Partners::new(db.clone(), clock.clone(), random.clone(), guard.clone(), &sealing);
+        let limits = Limits::new(&config.limits);
+        let policy = AadPolicy { sign: Aad::Array, compat: config.transfer.older_key_auth };
         let app = Self {
+            key_auth: KeyAuth::new(db.clone(), clock.clone(), random.clone(), limits.clone(), policy),
+            continuations: Continuations::new(&sealing, random.clone()),
+            partners,
+            pushes: Semaphore::new(PUSHES),
+            transfer_pin: OnceLock::new(),
             keys,
             records,
             tokens: SealedTokens::new(&sealing),
@@ -95,7 +121,7 @@ impl App {
             progress: Progress::default(),
             files: Files::default(),
             folder: Folder::open(config.files.folder(data_dir), config.files.file_bytes)?,
-            limits: Limits::new(&config.limits),
+            limits,
             metrics: Metrics::new(),
             health: Health::new(db.clone()),
             guard,
@@ -111,6 +137,13 @@ impl App {
     }
 }
 
+impl App {
+    /// The URL of the transfer listener, as partners are told.
+    pub fn transfer_url(&self) -> String {
+        self.settings.transfer.url()
+    }
+}
+
 /// A service that serves until it is stopped.
 pub struct Running {
     pub app: Arc<App>,
@@ -120,7 +153,7 @@ pub struct Running {
     jobs: Jobs,
 }
 
-/// Starts the service: its listeners "device" and "operator", and its background jobs.
+/// Starts the service: its listeners "device", "operator" and, where it is wanted, "transfer", and its background jobs.
 pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Random) -> Result<Running, StartError> {
     let (app, first_token) = App::open(config, data_dir, clock, random).await?;
     let app = Arc::new(app);

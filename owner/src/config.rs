@@ -2,6 +2,7 @@
 
 mod encrypt_then_mac;
 mod provisioning;
+mod transfer;
 
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use encrypt_then_mac::{EncryptThenMacSettings, Form};
 pub use provisioning::{
     CaSettings, CommandSetting, DownloadSetting, FileSettings, OnboardingSettings, RegistrationSettings,
 };
+pub use transfer::TransferSettings;
 
 /// Environment variables with settings begin with this.
 pub const ENV_PREFIX: &str = "FDO_OWNER_";
@@ -52,6 +54,7 @@ pub struct Config {
     pub sessions: RecordSettings,
     pub limits: LimitSettings,
     pub claims: ClaimSettings,
+    pub transfer: TransferSettings,
     pub registration: RegistrationSettings,
     pub ca: CaSettings,
     pub onboarding: OnboardingSettings,
@@ -111,6 +114,7 @@ impl Default for Config {
             sessions: RecordSettings::default(),
             limits: LimitSettings::default(),
             claims: ClaimSettings::default(),
+            transfer: TransferSettings::default(),
             registration: RegistrationSettings::default(),
             ca: CaSettings::default(),
             onboarding: OnboardingSettings::default(),

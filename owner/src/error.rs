@@ -38,6 +38,8 @@ pub enum StartError {
     Compat(#[from] CompatSettingsError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("the certificate of the transfer listener cannot be used: {0}")]
+    Certificate(#[from] fdo_pki::Error),
     #[error(transparent)]
     Host(#[from] HostError),
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::claims;
-use crate::{files, onboarding, registration};
+use crate::{files, onboarding, registration, transfer};
 
 /// How often jobs look for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,6 +43,9 @@ pub fn start(app: &Arc<App>) -> Jobs {
             if let Err(error) = app.records.sweep(app.clock.now()).await {
                 tracing::warn!(%error, "cannot sweep sessions");
             }
+            if let Err(error) = app.key_auth.sweep().await {
+                tracing::warn!(%error, "cannot sweep tokens of partners");
+            }
             if let Err(error) = onboarding::sweep(&app).await {
                 tracing::warn!(%error, "cannot close what devices left");
             }
@@ -55,6 +58,16 @@ pub fn start(app: &Arc<App>) -> Jobs {
         every(TIDY, app, |app| async move {
             if let Err(error) = files::sweep(&app).await {
                 tracing::warn!(%error, "cannot sweep content that belongs to no file");
+            }
+        }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = transfer::push_due(&app).await {
+                tracing::warn!(%error, "vouchers that are due could not be pushed");
+            }
+        }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = transfer::pull::run_due(&app).await {
+                tracing::warn!(%error, "vouchers could not be pulled");
             }
         }),
         register(app),

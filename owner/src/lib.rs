@@ -32,6 +32,7 @@ pub mod serviceinfo;
 // level 3: whole procedures
 pub mod onboarding;
 pub mod resale;
+pub mod transfer;
 
 // level 4: edges
 pub mod cli;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use actix_web::Resource;
 use actix_web::web::{self, delete, get, post, put};
+use fdo_pki::Certificate;
 use fdo_service::compat::Gate;
 use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::host::Listener;
 use fdo_service::host::health::Health;
-use fdo_service::host::tls;
+use fdo_service::host::{data_dir, tls};
+use fdo_service::transfer::{outbox, partners};
 use fdo_service::{operators, problem};
 
 use crate::app::App;
@@ -17,10 +19,10 @@ use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
     ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
-    registration, resale, trust, vouchers,
+    registration, resale, transfer, trust, vouchers,
 };
 
-/// The listeners "device" and "operator", and "compat" where it is wanted.
+/// The listeners "device" and "operator", and "compat" and "transfer" where they are wanted.
 pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, StartError> {
     let (endpoint, health, data) = (endpoint(app), app.health.clone(), web::Data::from(app.clone()));
     let compat = compat_listener(config, app, &endpoint)?;
@@ -31,7 +33,31 @@ pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, Start
         Listener::operator("operator", &config.operators.address, operator)
             .tls(tls::server_config(&config.operators)?),
     ];
-    Ok(listeners.into_iter().chain(compat).collect())
+    Ok(listeners.into_iter().chain(compat).chain(transfer_listener(config, app)?).collect())
+}
+
+/// For other organisations; always TLS.
+fn transfer_listener(config: &Config, app: &Arc<App>) -> Result<Option<Listener>, StartError> {
+    let Some(listen) = config.transfer.listen() else { return Ok(None) };
+    let tls = match tls::server_config(&listen)? {
+        Some(tls) => tls,
+        None => {
+            let folder = app.data_dir.join("transfer");
+            data_dir::create(&folder)?;
+            let (names, now) = (&config.transfer.names, app.clock.now());
+            let (tls, der) = tls::self_signed_files(&folder, names, now, &mut app.random.rng())?;
+            // Partners pin a self-signed one; another is known by its CA.
+            let pin = Certificate::parse(&der)?.spki_sha256();
+            app.transfer_pin.get_or_init(|| hex::encode(pin));
+            tls
+        }
+    };
+    let (health, served) = (app.health.clone(), app.clone());
+    let configure = move |cfg: &mut web::ServiceConfig| {
+        health.configure(cfg);
+        transfer::routes::configure(cfg, &served);
+    };
+    Ok(Some(Listener::device("transfer", &listen.address, configure).tls(tls)))
 }
 
 /// One address for everything, as scripts for go-fdo-server expect it: management and FDO.
@@ -87,6 +113,12 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
         .service(resource("resales/{guid}/hand-over").route(post().to(resale::routes::hand_over)))
         .service(resource("resales/{guid}/confirm").route(post().to(resale::routes::confirm)))
         .service(resource("resales/{guid}/cancel").route(post().to(resale::routes::cancel)));
+    partners::routes::configure(cfg, &app.partners);
+    outbox::routes::configure(cfg);
+    cfg.service(resource("vouchers/{name}/transfer").route(post().to(transfer::desk::routes::transfer)))
+        .service(resource("resales/{guid}/push").route(post().to(transfer::desk::routes::push)))
+        .service(resource("pulls").route(post().to(transfer::desk::routes::create_pull)))
+        .service(resource("transfer").route(get().to(transfer::desk::routes::introduce)));
     let networks = resource("networks").route(get().to(networks::routes::list));
     let network = resource("networks/{id}").route(get().to(networks::routes::get));
     cfg.service(networks.route(post().to(networks::routes::create)))

@@ -144,8 +144,8 @@ async fn a_manufacturer_killed_between_signing_and_answering_gives_the_same_byte
         let manufacturer = manufacturers::resolve(&app, None).await.unwrap();
         let connection = manufacturers::connect(&app, &manufacturer).await.unwrap();
         let key = app.keys.for_type(KeyType::P256).unwrap();
-        let session = connection.authenticate(key, app.clock.now(), &mut app.random.rng()).await.unwrap();
-        let answers = session.claim(&["SIGNED".to_owned()]).await.unwrap();
+        let session = connection.authenticate(key, &[], app.clock.now(), &mut app.random.rng()).await.unwrap();
+        let answers = manufacturers::connection::claim(&session, &["SIGNED".to_owned()]).await.unwrap();
         assert_eq!(answers[0].status, "ok", "{answers:?}");
         let guid: Guid = answers[0].voucher_id.as_ref().unwrap().parse().unwrap();
         session.download(&guid).await.unwrap().bytes

@@ -236,8 +236,8 @@ async fn ask(app: &fdo_owner::app::App, serial: &str) -> Option<Guid> {
     let manufacturer = manufacturers::resolve(app, None).await.unwrap();
     let connection = manufacturers::connect(app, &manufacturer).await.unwrap();
     let key = app.keys.for_type(KeyType::P256).unwrap();
-    let session = connection.authenticate(key, app.clock.now(), &mut app.random.rng()).await.unwrap();
-    let answer = session.claim(&[serial.to_owned()]).await.unwrap().remove(0);
+    let session = connection.authenticate(key, &[], app.clock.now(), &mut app.random.rng()).await.unwrap();
+    let answer = manufacturers::connection::claim(&session, &[serial.to_owned()]).await.unwrap().remove(0);
     if answer.status != "ok" {
         assert_eq!(answer.error_code.as_deref(), Some("already_claimed"), "{answer:?}");
         return None;

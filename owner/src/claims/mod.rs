@@ -24,6 +24,7 @@ use crate::manufacturers::{self, Manufacturer};
 
 pub use pursuit::run_due;
 pub use store::{find, list, withdraw};
+pub use verify::canonical;
 
 /// More serials than this in one request are refused.
 pub const MOST_SERIALS: usize = 10_000;

@@ -126,8 +126,8 @@ async fn ask(
     let key = app.keys.for_type(key_type);
     let key = key.ok_or_else(|| call(CallError::Settings(format!("there is no owner key for {key_type}"))))?;
     let mut rng = app.random.rng();
-    let session = connection.authenticate(key, app.clock.now(), &mut rng).await.map_err(call)?;
-    let answers = session.claim(serials).await.map_err(call)?;
+    let session = connection.authenticate(key, &[], app.clock.now(), &mut rng).await.map_err(call)?;
+    let answers = manufacturers::connection::claim(&session, serials).await.map_err(call)?;
     let trust = Trust::load(&app.db).await?;
     let mut ready = Vec::new();
     let mut mismatched = Vec::new();

@@ -91,6 +91,6 @@ impl Asked<'_> {
 }
 
 /// Serials are compared without case, spaces and hyphens, as labels are typed (voucher transfer, section 9.3).
-fn canonical(serial: &str) -> String {
+pub fn canonical(serial: &str) -> String {
     serial.chars().filter(|c| !matches!(c, ' ' | '-')).flat_map(char::to_uppercase).collect()
 }

@@ -13,6 +13,7 @@ mod registration;
 mod resale;
 mod serve;
 mod token;
+mod transfer;
 mod trust;
 mod voucher;
 mod voucher_export;
@@ -22,9 +23,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use fdo_service::cli::{self, ApiClient, CliError, Output, Table};
+use fdo_service::host::clock::Clock;
 use fdo_service::host::config::{self, ConfigError};
 use fdo_service::host::data_dir;
 use fdo_service::host::telemetry::TelemetryError;
+use fdo_service::transfer::cli::{self as transfer_cli, PartnerCommand, PushCommand};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -100,6 +103,14 @@ enum Command {
     /// Manufacturers that this owner is enrolled at.
     #[command(subcommand)]
     Manufacturer(manufacturer::Command),
+    /// Organisations that vouchers are given to or taken from.
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Vouchers on their way to partners.
+    #[command(subcommand)]
+    Push(PushCommand),
+    /// By what partners know this owner: DID, URLs and fingerprint.
+    Transfer,
     /// Makers' keys and device CAs that vouchers are accepted from.
     #[command(subcommand)]
     Trust(trust::Command),
@@ -175,6 +186,11 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
+        Command::Partner(command) => {
+            Ok(transfer_cli::partner(command, &api, output, Clock::system().now()).await?)
+        }
+        Command::Push(command) => Ok(transfer_cli::push(command, &api, output).await?),
+        Command::Transfer => transfer::introduce(&api, output).await,
         Command::Trust(command) => trust::run(command, &api, output).await,
         Command::Key(KeyCommand::List) => Ok(list_keys(&api, output).await?),
         Command::Key(KeyCommand::Export { key_type }) => export_key(key_type, &api, output).await,

@@ -1,4 +1,4 @@
-//! `fdo-owner voucher resell`, and `fdo-owner resale list|get|download|confirm|cancel`.
+//! `fdo-owner voucher resell`, and `fdo-owner resale list|get|download|push|confirm|cancel`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use fdo_protocol::voucher::Voucher;
 use fdo_service::cli::{ApiClient, CliError, Output, Table};
 
-use super::{Error, at, escaped, read_file};
+use super::{Error, at, escaped, read_file, transfer};
 use crate::resale::routes::{NewResale, ResaleView};
+use crate::transfer::desk::routes::NewTransfer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -17,9 +18,13 @@ when you say that the new owner has it (`fdo-owner resale confirm`). Until somet
 pub(super) struct Resell {
     #[arg(value_name = "SERIAL OR GUID")]
     name: String,
-    /// The new owner's public key or certificate, PEM.
-    #[arg(long, value_name = "KEY.pem|CERT.pem")]
-    to: PathBuf,
+    /// The new owner's public key or certificate in PEM, a did:key:.., or the DID of a partner; to a partner that takes
+    /// pushes the voucher is pushed.
+    #[arg(long, value_name = "KEY.pem|CERT.pem|DID", required_unless_present = "to_partner")]
+    to: Option<String>,
+    /// The name of a partner instead.
+    #[arg(long, value_name = "PARTNER", conflicts_with = "to")]
+    to_partner: Option<String>,
     /// Sell it although it was never onboarded here.
     #[arg(long)]
     even_if_never_onboarded: bool,
@@ -48,6 +53,13 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Push the extended voucher to a partner, until it has it; then the sale is confirmed.
+    Push {
+        guid: String,
+        /// The partner's name, id or DID.
+        #[arg(long)]
+        to: String,
+    },
     /// Say that the new owner has the voucher: the device is forgotten here.
     Confirm { guid: String },
     /// Call a sale off, while nothing of its voucher has left.
@@ -55,10 +67,20 @@ pub(super) enum Command {
 }
 
 pub(super) async fn resell(args: &Resell, api: &ApiClient, output: Output) -> Result<(), Error> {
-    let to = String::from_utf8_lossy(&read_file(&args.to)?).into_owned();
-    let new = NewResale { to, even_if_never_onboarded: args.even_if_never_onboarded };
-    let path = format!("/api/v1/vouchers/{}/resell", escaped(&args.name));
-    let mut sale: ResaleView = api.post(&path, &new).await?;
+    let even_if_never_onboarded = args.even_if_never_onboarded;
+    let to = args.to.clone().unwrap_or_default();
+    let partner = args.to_partner.clone().or_else(|| to.starts_with("did:").then(|| to.clone()));
+    let mut sale: ResaleView = match partner {
+        Some(to) => {
+            let new = NewTransfer { to, even_if_never_onboarded };
+            transfer::sell(&args.name, new, api, output).await?.sale
+        }
+        None => {
+            let to = String::from_utf8_lossy(&read_file(Path::new(&to))?).into_owned();
+            let path = format!("/api/v1/vouchers/{}/resell", escaped(&args.name));
+            api.post(&path, &NewResale { to, even_if_never_onboarded }).await?
+        }
+    };
     if let Some(out) = &args.out {
         sale = hand_over(&sale.guid, api).await?;
         write(out, pem_of(&sale)?.as_bytes())?;
@@ -87,6 +109,7 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
                 None => Ok(output.bytes(&bytes)?),
             }
         }
+        Command::Push { guid, to } => transfer::push(guid, to, api, output).await,
         Command::Confirm { guid } => {
             let sale: ResaleView = api.post(&format!("/api/v1/resales/{}/confirm", escaped(guid)), &()).await?;
             Ok(output.print(&sale, |sale| table(std::slice::from_ref(sale)))?)

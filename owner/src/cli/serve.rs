@@ -67,6 +67,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     claims: ClaimFlags,
     #[command(flatten)]
+    transfer: TransferFlags,
+    #[command(flatten)]
     devices: DeviceFlags,
     #[command(flatten)]
     ciphers: CipherFlags,
@@ -111,6 +113,32 @@ struct ClaimFlags {
     /// Vouchers fetched at a time [default: 8]
     #[arg(long, value_name = "NUMBER")]
     claims_parallel: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Voucher transfer")]
+struct TransferFlags {
+    /// Where other organisations reach this service, always TLS [default: no such listener]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    transfer: Option<String>,
+    /// Its certificate chain, PEM [default: a self-signed one, for partners to pin]
+    #[arg(long, value_name = "FILE")]
+    transfer_certificate: Option<PathBuf>,
+    /// Its private key, PEM, mode 0600
+    #[arg(long, value_name = "FILE")]
+    transfer_key: Option<PathBuf>,
+    /// Host name or address in the self-signed certificate; repeat it [default: localhost 127.0.0.1 ::1]
+    #[arg(long, value_name = "NAME")]
+    transfer_name: Vec<String>,
+    /// The URL that the DID document names [default: https:// and the address]
+    #[arg(long, value_name = "URL")]
+    transfer_public_url: Option<String>,
+    /// Accept KeyAuth signatures of older clients [default: false]
+    #[arg(long, value_name = "BOOL")]
+    transfer_older_key_auth: Option<bool>,
+    /// How often partners are asked for vouchers, 0 for never [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    transfer_poll_seconds: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -195,7 +223,7 @@ struct BoundFlags {
 impl Serve {
     /// The flags as settings; null where one was not given.
     pub(super) fn settings(&self) -> Value {
-        let (claims, devices, bounds) = (&self.claims, &self.devices, &self.bounds);
+        let (claims, transfer, devices, bounds) = (&self.claims, &self.transfer, &self.devices, &self.bounds);
         json!({
             "listen": { "address": self.listen, "certificate": self.listen_certificate, "key": self.listen_key },
             "operators": {
@@ -217,6 +245,15 @@ impl Serve {
                 "not_found_seconds": claims.claims_not_found_seconds,
                 "not_found_total_seconds": claims.claims_not_found_total_seconds,
                 "parallel": claims.claims_parallel,
+            },
+            "transfer": {
+                "address": transfer.transfer,
+                "certificate": transfer.transfer_certificate,
+                "key": transfer.transfer_key,
+                "names": given(&transfer.transfer_name),
+                "public_url": transfer.transfer_public_url,
+                "older_key_auth": transfer.transfer_older_key_auth,
+                "poll_seconds": transfer.transfer_poll_seconds,
             },
             "registration": { "days": devices.registration_days, "parallel": devices.registration_parallel },
             "ca": {
@@ -293,6 +330,12 @@ fn announce(running: &Running, config: &Config, sent_to: &[String]) -> std::io::
     }
     if let Some(address) = running.address("operator") {
         writeln!(out, "operators: {}://{address}", scheme(config.operators.certificate.is_some()))?;
+    }
+    if let Some(address) = running.address("transfer") {
+        writeln!(out, "partners:  https://{address} ({})", crate::transfer::document(&running.app).id)?;
+        if let Some(pin) = running.app.transfer_pin.get() {
+            writeln!(out, "           they pin its TLS key: {pin}")?;
+        }
     }
     if let Some(address) = running.address("compat") {
         writeln!(out, "scripts of go-fdo-server, without a token: http://{address}")?;

@@ -1,4 +1,4 @@
-//! `fdo-owner voucher list|get|import|export|download|resell|block|unblock`.
+//! `fdo-owner voucher list|get|import|export|download|pull|resell|block|unblock`.
 
 use std::path::PathBuf;
 
@@ -33,6 +33,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Fetch the vouchers that a partner or manufacturer has extended to our keys.
+    Pull {
+        /// Its name, id, DID or URL; add it with `fdo-owner partner add` first.
+        #[arg(value_name = "PARTNER|URL")]
+        from: String,
+    },
     /// Sell a device on: extend its voucher to the next owner's key.
     Resell(Resell),
     /// Stop a device: no onboarding, no registration.
@@ -64,6 +70,7 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
                 None => Ok(output.bytes(&bytes)?),
             }
         }
+        Command::Pull { from } => super::transfer::pull(from, api, output).await,
         Command::Resell(args) => resale::resell(args, api, output).await,
         Command::Block { guid } | Command::Unblock { guid } => {
             let verb = if matches!(command, Command::Block { .. }) { "block" } else { "unblock" };

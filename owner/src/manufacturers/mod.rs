@@ -1,6 +1,6 @@
 //! The manufacturers that this owner is enrolled at: identity pinned, our keys proven, their keys and device CAs pinned.
 
-mod connection;
+pub mod connection;
 pub mod routes;
 mod store;
 mod wire;
@@ -12,7 +12,7 @@ use fdo_service::operators::audit::{self, Event, Outcome};
 use crate::app::App;
 use crate::trust::{self, Kind, TrustedKey};
 
-pub use connection::{CallError, Connection, Download, Session};
+pub use fdo_service::transfer::client::{CallError, Connection, Download, Session};
 pub use store::{delete, find, list};
 pub use wire::{ClaimAnswer, TrustAnswer};
 
@@ -65,15 +65,15 @@ pub async fn add(
     code: &str,
 ) -> Result<(Manufacturer, Vec<TrustedKey>), Error> {
     let pin = parse_fingerprint(fingerprint)?;
-    let connection = Connection::open(&app.guard, url, pin).await?;
+    let connection = connection::open(&app.guard, url, pin).await?;
     let keys: Vec<&SigningKey> = app.keys.preferred().collect();
     let mut answer = None;
-    for (index, key) in keys.iter().enumerate() {
-        let session = connection.authenticate(key, app.clock.now(), &mut app.random.rng()).await?;
+    for (index, key) in keys.iter().copied().enumerate() {
+        let session = connection.authenticate(key, &[], app.clock.now(), &mut app.random.rng()).await?;
         let last = index + 1 == keys.len();
-        session.enrol(code, last).await?;
+        connection::enrol(&session, code, last).await?;
         if last {
-            answer = Some(session.trust().await?);
+            answer = Some(connection::trust(&session).await?);
         }
     }
     let answer = answer.ok_or_else(|| CallError::Settings("there is no owner key".to_owned()))?;
@@ -97,8 +97,8 @@ pub async fn refresh(app: &App, actor: &str, name: &str) -> Result<(Manufacturer
     let connection = connect(app, &manufacturer).await?;
     let key = app.keys.all().first().map(|file| &file.key);
     let key = key.ok_or_else(|| CallError::Settings("there is no owner key".to_owned()))?;
-    let session = connection.authenticate(key, app.clock.now(), &mut app.random.rng()).await?;
-    let answer = session.trust().await?;
+    let session = connection.authenticate(key, &[], app.clock.now(), &mut app.random.rng()).await?;
+    let answer = connection::trust(&session).await?;
     manufacturer.contacted = Some(app.clock.now());
     let pins = keep(app, actor, &manufacturer, &answer, "manufacturer.refresh").await?;
     Ok((manufacturer, pins))
@@ -153,7 +153,7 @@ pub async fn resolve(app: &App, name: Option<&str>) -> Result<Manufacturer, Erro
 /// A connection to a manufacturer, with its pinned identity.
 pub async fn connect(app: &App, manufacturer: &Manufacturer) -> Result<Connection, Error> {
     let pin = parse_fingerprint(&manufacturer.identity)?;
-    Ok(Connection::open(&app.guard, &manufacturer.url, pin).await?)
+    Ok(connection::open(&app.guard, &manufacturer.url, pin).await?)
 }
 
 #[cfg(test)]

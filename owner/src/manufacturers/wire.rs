@@ -73,22 +73,3 @@ pub struct ClaimAnswer {
     /// 10 or 11, with `key_type_mismatch`.
     pub required_pk_type: Option<u64>,
 }
-
-/// An error body: the drafts spell it in several ways.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Refusal {
-    error: Option<String>,
-    message: Option<String>,
-    error_code: Option<String>,
-}
-
-impl Refusal {
-    pub(super) fn code(&self) -> String {
-        self.error_code.clone().unwrap_or_else(|| "refused".to_owned())
-    }
-
-    pub(super) fn message(&self) -> String {
-        self.message.clone().or_else(|| self.error.clone()).unwrap_or_else(|| "it gives no reason".to_owned())
-    }
-}

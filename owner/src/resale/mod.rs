@@ -19,7 +19,7 @@ use fdo_service::database::{self, DatabaseTransaction, DbErr};
 use fdo_service::operators::audit::{self, Event, Outcome};
 use serde::{Deserialize, Serialize};
 
-pub use store::{find, list};
+pub use store::{find, list, list_of_key};
 
 use crate::app::App;
 use crate::ca::{self, Reason};

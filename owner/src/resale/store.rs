@@ -1,6 +1,7 @@
 //! Rows of sales: one for each voucher that was extended here, kept for good unless nothing of it has left.
 
 use fdo_protocol::Guid;
+use fdo_service::transfer::listing::Wanted;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 
@@ -83,6 +84,29 @@ pub async fn list(
     if let Some((guid, entries)) = after {
         let later = Column::Guid.eq(guid.as_str()).and(Column::Entries.gt(entries));
         query = query.filter(Column::Guid.gt(guid).or(later));
+    }
+    query.all(conn).await?.into_iter().map(Resale::try_from).collect()
+}
+
+/// What was sold to a key, oldest first.
+pub async fn list_of_key(conn: &impl ConnectionTrait, key: &str, wanted: &Wanted) -> Result<Vec<Resale>, DbErr> {
+    let mut query = Entity::find()
+        .filter(Column::NextKey.eq(key))
+        .order_by_asc(Column::Sold)
+        .order_by_asc(Column::Guid)
+        .limit(wanted.limit);
+    if let Some(since) = wanted.since {
+        query = query.filter(Column::Sold.gte(signed(since)));
+    }
+    if let Some(until) = wanted.until {
+        query = query.filter(Column::Sold.lte(signed(until)));
+    }
+    if wanted.pending {
+        query = query.filter(Column::HandedOver.is_null());
+    }
+    if let Some((sold, guid)) = &wanted.after {
+        let same = Column::Sold.eq(signed(*sold)).and(Column::Guid.gt(guid.as_str()));
+        query = query.filter(Column::Sold.gt(signed(*sold)).or(same));
     }
     query.all(conn).await?.into_iter().map(Resale::try_from).collect()
 }

@@ -13,5 +13,6 @@ pub mod redirect;
 pub mod registration;
 pub mod resale;
 pub mod stored_file;
+pub mod transfer_receipt;
 pub mod trusted_key;
 pub mod voucher;

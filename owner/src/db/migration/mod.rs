@@ -10,6 +10,7 @@ mod m20261101_000014_open_until;
 mod m20261101_000020_plans;
 mod m20261101_000021_transfers;
 mod m20261125_000030_resales;
+mod m20261125_000040_receipts;
 mod m20261125_000050_redirect;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -31,6 +32,8 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000020_plans::Migration));
         migrations.push(Box::new(m20261101_000021_transfers::Migration));
         migrations.push(Box::new(m20261125_000030_resales::Migration));
+        migrations.extend(fdo_service::database::transfer_migrations());
+        migrations.push(Box::new(m20261125_000040_receipts::Migration));
         migrations.push(Box::new(m20261125_000050_redirect::Migration));
         migrations
     }
