@@ -162,6 +162,9 @@ struct DeviceFlags {
     /// A device may have its LDevID for an RSA key [default: false]
     #[arg(long, value_name = "BOOL")]
     ca_rsa_device_keys: Option<bool>,
+    /// Make keys for devices that ask for one (fdo.csr, server-generated keys) [default: false]
+    #[arg(long, value_name = "BOOL")]
+    ca_server_key_generation: Option<bool>,
     /// Devices keep GUID, key and HMAC [default: false]
     #[arg(long, value_name = "BOOL")]
     onboarding_credential_reuse: Option<bool>,
@@ -261,6 +264,7 @@ impl Serve {
                 "organization": devices.ca_organization,
                 "validity_days": devices.ca_validity_days,
                 "rsa_device_keys": devices.ca_rsa_device_keys,
+                "server_key_generation": devices.ca_server_key_generation,
             },
             "onboarding": {
                 "credential_reuse": devices.onboarding_credential_reuse,
