@@ -29,3 +29,30 @@ impl Claims {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::tests::{Maker, key};
+    use crate::db::Migrator;
+    use fdo_protocol::crypto::KeyType;
+    use fdo_service::db::testing::TestDatabase;
+
+    #[tokio::test]
+    async fn what_is_allocated_and_made_is_extended_once_to_a_key_that_fits() {
+        for db in TestDatabase::all::<Migrator>().await {
+            let maker = Maker::new(&db);
+            let owner = key(KeyType::P256);
+            maker.buyer("Acme", &[&owner]).await;
+            maker.device("FL-256", Some(KeyType::P256)).await;
+            maker.device("FL-384", Some(KeyType::P384)).await;
+            maker.device("FL-NEW", None).await;
+            maker.device("FL-FREE", Some(KeyType::P256)).await;
+            maker.allocate(&["FL-256", "FL-384", "FL-NEW"], "Acme").await;
+            assert_eq!(maker.claims.claim_allocated().await.unwrap(), 1, "{}", db.name());
+            assert_eq!(maker.claims.claim_allocated().await.unwrap(), 0, "once");
+            let claims = maker.claims.list(None, 10).await.unwrap();
+            assert_eq!(claims.iter().map(|claim| claim.serial.as_str()).collect::<Vec<_>>(), ["FL-256"]);
+        }
+    }
+}

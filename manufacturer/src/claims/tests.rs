@@ -77,7 +77,7 @@ impl Maker {
     }
 
     /// A serial that is admitted, and, where a key type is given, has a voucher.
-    async fn device(&self, serial: &str, key_type: Option<KeyType>) {
+    pub(super) async fn device(&self, serial: &str, key_type: Option<KeyType>) {
         let row = Entered { line: 1, serial: serial.into(), model: None, hardware_serial: None };
         self.devices.enter("me", &[row], false).await.unwrap();
         let Some(key_type) = key_type else { return };
@@ -142,7 +142,7 @@ impl Maker {
         })
     }
 
-    async fn allocate(&self, serials: &[&str], buyer: &str) {
+    pub(super) async fn allocate(&self, serials: &[&str], buyer: &str) {
         let ordered = |serial: &&str| Ordered { line: 1, serial: (*serial).into(), buyer: None, order_ref: None };
         let rows: Vec<_> = serials.iter().map(ordered).collect();
         assert!(self.allocations.allocate("me", Some(buyer), &rows, false).await.unwrap().applied);
@@ -159,7 +159,7 @@ impl Maker {
     }
 
     /// A buyer with enrolled keys, ready to claim with each.
-    async fn buyer(&self, name: &str, keys: &[&SigningKey]) -> Vec<Claimant> {
+    pub(super) async fn buyer(&self, name: &str, keys: &[&SigningKey]) -> Vec<Claimant> {
         let (_, code) = self.buyers.add("me", name).await.unwrap();
         let mut claimants = Vec::new();
         for (index, key) in keys.iter().enumerate() {
@@ -179,7 +179,7 @@ impl Maker {
     }
 }
 
-fn key(key_type: KeyType) -> SigningKey {
+pub(super) fn key(key_type: KeyType) -> SigningKey {
     recorded::key(key_type, "owner")
 }
 
