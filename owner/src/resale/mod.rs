@@ -287,8 +287,8 @@ pub async fn confirm(app: &App, actor: &str, guid: &Guid) -> Result<Resale, Erro
     if !first {
         return if sale.state == State::Delivered { Ok(sale) } else { Err(Error::NothingLeft(*guid)) };
     }
-    // Where it was bought back meanwhile, it is no longer sold, and stays.
-    if vouchers::deliver(&transaction, now, guid, &sale.device_id).await? {
+    // Where it was bought back meanwhile it is no longer sold, or sold once more to somebody who has nothing yet: it stays.
+    if sale.state == State::Delivered && vouchers::deliver(&transaction, now, guid, &sale.device_id).await? {
         for (guid, _) in inventory::guids_of(&transaction, &sale.device_id).await? {
             registration::forget(&transaction, &guid).await?;
         }

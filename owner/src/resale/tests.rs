@@ -235,6 +235,31 @@ async fn what_was_sold_comes_back_only_by_its_new_owners_hand() {
     }
 }
 
+/// Between the first sale's handing over and the word that it arrived, the device comes back and is sold again.
+#[tokio::test]
+async fn a_late_word_about_one_sale_leaves_the_next_alone() {
+    for owner in Owner::on_all().await {
+        let mut maker = Maker::new(60, KeyType::P256);
+        owner.trust(&maker).await;
+        let ours = owner.key(KeyType::P256).clone();
+        let tip = maker.sold("SN-1", &ours);
+        import(&owner, tip.bytes()).await.unwrap();
+        let (guid, next) = (tip.guid(), stranger(61, KeyType::P256));
+        let sale = sell(&owner, "SN-1", next.verifying_key(), true).await.unwrap();
+        hand_over(&owner.app, "tester", &guid).await.unwrap();
+        let theirs = Voucher::from_bytes(&sale.bytes).unwrap().verify(&VerifyPolicy::default()).unwrap();
+        let back = theirs.extend(&next, &ours).unwrap();
+        assert_eq!(import(&owner, back.bytes()).await.unwrap(), Imported::Extended);
+        let again = sell(&owner, "SN-1", next.verifying_key(), true).await.unwrap();
+        confirm(&owner.app, "tester", &guid).await.unwrap();
+        assert_eq!(voucher_state(&owner, &guid).await, VoucherState::Sold, "{}", owner.database.name());
+        assert_eq!(inventory::find_by_name(&owner.app.db, "SN-1").await.unwrap().state, DeviceState::Sold);
+        assert_eq!(find(&owner.app.db, &guid).await.unwrap().unwrap().bytes, again.bytes);
+        cancel(&owner.app, "tester", &guid).await.unwrap();
+        assert_eq!(voucher_state(&owner, &guid).await, VoucherState::Imported);
+    }
+}
+
 #[tokio::test]
 async fn a_device_that_comes_back_under_another_guid_waits_for_the_end_of_its_sale() {
     for owner in Owner::on_all().await {
