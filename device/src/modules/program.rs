@@ -61,7 +61,9 @@ pub async fn run(
     let limit = limits.output_limit;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let whole = async {
-        let (stdout, stderr, status) = tokio::join!(read(stdout, limit), read(stderr, limit), child.wait());
+        // Only then is it waited for: until then its number cannot become another's, and its group can be ended by it.
+        let (stdout, stderr) = tokio::join!(read(stdout, limit), read(stderr, limit));
+        let status = child.wait().await;
         status.map(|status| Ended { code: code(status), stdout, stderr })
     };
     let signalled = async {

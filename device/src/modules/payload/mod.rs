@@ -149,6 +149,10 @@ impl Payload {
             Err(error) => return refuse(4, PayloadError::UnsupportedFeature, &error.to_string()),
         };
         let name = announcement.name.clone().unwrap_or_else(|| format!("payload-{}", self.written.len()));
+        // The program would take it for an option.
+        if name.starts_with('-') {
+            return refuse(4, PayloadError::Resource, "its name begins with a hyphen");
+        }
         match self.directory.create(&name, "payload") {
             Err(why) => refuse(4, PayloadError::Resource, &why),
             Ok(file) => {

@@ -68,6 +68,7 @@ async fn what_cannot_be_taken_is_told_by_its_number_and_leaves_nothing() {
         (vec![ToDevice::Begin(Beginning::Signed(RawItem(vec![0xd2, 0x80])))], 15),
         (vec![begin("text/plain", Some("../f"), Begin::default())], 7),
         (vec![begin("text/plain", Some("/etc/f"), Begin::default())], 7),
+        (vec![begin("text/plain", Some("-f"), Begin::default())], 7),
         (vec![plain(sized(3)), data(1, b"abc")], 6),
         (vec![plain(sized(3)), data(0, b"abcd")], 6),
         (vec![plain(Begin::default()), data(0, &[0; 60]), data(1, &[0; 60])], 6),

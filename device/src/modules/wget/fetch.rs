@@ -110,6 +110,15 @@ async fn get(settings: &WgetSettings, url: &Url) -> Result<Response, String> {
     client.get(url.clone()).send().await.map_err(|error| text(&error))
 }
 
+/// A URL for logs and for people: a password, a signature or a token in it is left out.
+pub(super) fn without_secrets(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return "what is not a URL".to_owned() };
+    let stripped = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    if stripped.is_err() { url.scheme().to_owned() } else { url.into() }
+}
+
 fn parse(url: &str) -> Result<Url, String> {
     let url = Url::parse(url).map_err(|error| format!("not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -137,4 +146,18 @@ fn text(error: &reqwest::Error) -> String {
     last.unwrap_or_else(
         || if error.is_timeout() { "no answer in time".to_owned() } else { "no answer".to_owned() },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_url_holds_no_secret() {
+        let shown = without_secrets("https://me:hidden@files.example/a/b.bin?token=hidden#hidden");
+        assert_eq!(shown, "https://files.example/a/b.bin");
+        for odd in ["hidden", "mailto:hidden@example.com?hidden", "data:,hidden"] {
+            assert!(!without_secrets(odd).contains("hidden"), "{odd}");
+        }
+    }
 }

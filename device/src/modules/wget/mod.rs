@@ -103,8 +103,8 @@ impl Wget {
             ToDevice::Url(url) => {
                 self.asked += 1;
                 let (sha384, name) = (self.sha384.take(), self.name.take());
-                self.url.clone_from(&url);
-                tracing::info!(url, "fetching a file for the owner");
+                self.url = fetch::without_secrets(&url);
+                tracing::info!(url = self.url, "fetching a file for the owner");
                 let directory = FilesDirectory::new(&self.settings.directory);
                 let settings = WgetSettings { limit: self.settings.limit.min(self.left), ..self.settings.clone() };
                 self.work.start(fetch::fetch(settings, directory, url, name, sha384));

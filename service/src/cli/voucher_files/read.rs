@@ -78,7 +78,9 @@ fn below(folder: &Path, depth: usize, sources: &mut Vec<Source>) -> Result<(), (
         if hidden {
             continue;
         }
-        if about.is_dir() && depth > 0 {
+        // A link to a folder may lead back up.
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|about| about.is_symlink());
+        if about.is_dir() && !is_link && depth > 0 {
             below(&path, depth - 1, sources)?;
         } else if about.is_file() {
             sources.push(Source { path, size: about.len(), named: false });
