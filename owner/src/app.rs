@@ -32,6 +32,7 @@ use crate::keys::{self, OwnerKeys};
 use crate::onboarding::Progress;
 use crate::registration::Registrar;
 use crate::routes;
+use crate::uploads::Storage;
 
 /// Each pushed voucher may take 10 MiB while it arrives.
 const PUSHES: usize = 4;
@@ -71,6 +72,8 @@ pub struct App {
     pub pushes: Semaphore,
     /// SHA-256 of the transfer listener's TLS key, once it is known.
     pub transfer_pin: OnceLock<String>,
+    /// What devices sent.
+    pub uploads: Storage,
     /// What may be called from here.
     pub guard: Guard,
     pub settings: Config,
@@ -121,6 +124,7 @@ impl App {
             progress: Progress::default(),
             files: Files::default(),
             folder: Folder::open(config.files.folder(data_dir), config.files.file_bytes)?,
+            uploads: Storage::open(config.uploads.folder(data_dir))?,
             limits,
             metrics: Metrics::new(),
             health: Health::new(db.clone()),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use encrypt_then_mac::{EncryptThenMacSettings, Form};
 pub use provisioning::{
     CaSettings, CommandSetting, DownloadSetting, FileSettings, OnboardingSettings, RegistrationSettings,
+    UploadSettings,
 };
 pub use transfer::TransferSettings;
 
@@ -60,6 +61,7 @@ pub struct Config {
     pub onboarding: OnboardingSettings,
     pub encrypt_then_mac: EncryptThenMacSettings,
     pub files: FileSettings,
+    pub uploads: UploadSettings,
     /// Files for devices that no plan is for.
     pub downloads: Vec<DownloadSetting>,
     /// Commands for devices that no plan is for.
@@ -120,6 +122,7 @@ impl Default for Config {
             onboarding: OnboardingSettings::default(),
             encrypt_then_mac: EncryptThenMacSettings::default(),
             files: FileSettings::default(),
+            uploads: UploadSettings::default(),
             downloads: Vec::new(),
             commands: Vec::new(),
             compat: CompatSettings::default(),

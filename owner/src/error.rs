@@ -14,7 +14,7 @@ use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
 use crate::{
     ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration, resale, serviceinfo,
-    trust, vouchers,
+    trust, uploads, vouchers,
 };
 
 /// Why the service does not start.
@@ -115,6 +115,15 @@ impl From<files::Error> for Problem {
             files::Error::Folder(files::FolderError::Io { .. }) | files::Error::Database(_) => {
                 Self::internal(&error)
             }
+        }
+    }
+}
+
+impl From<uploads::Error> for Problem {
+    fn from(error: uploads::Error) -> Self {
+        match error {
+            uploads::Error::NotFound(_) => Self::not_found("upload-unknown", error.to_string()),
+            other => Self::internal(&other),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::claims;
-use crate::{files, onboarding, registration, transfer};
+use crate::{files, onboarding, registration, transfer, uploads};
 
 /// How often jobs look for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -58,6 +58,9 @@ pub fn start(app: &Arc<App>) -> Jobs {
         every(TIDY, app, |app| async move {
             if let Err(error) = files::sweep(&app).await {
                 tracing::warn!(%error, "cannot sweep content that belongs to no file");
+            }
+            if let Err(error) = uploads::sweep(&app).await {
+                tracing::warn!(%error, "cannot sweep content that belongs to no upload");
             }
         }),
         every(TICK, app, |app| async move {

@@ -20,6 +20,7 @@ pub mod vouchers;
 pub mod networks;
 pub mod files;
 pub mod plans;
+pub mod uploads;
 pub mod manufacturers;
 pub mod ca;
 pub mod redirect;

@@ -19,7 +19,7 @@ use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
     ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
-    registration, resale, transfer, trust, vouchers,
+    registration, resale, transfer, trust, uploads, vouchers,
 };
 
 /// The listeners "device" and "operator", and "compat" and "transfer" where they are wanted.
@@ -130,6 +130,10 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     let file = resource("files/{name}").route(get().to(files::routes::get)).route(put().to(files::routes::put));
     cfg.service(resource("files").route(get().to(files::routes::list)))
         .service(file.route(delete().to(plans::routes::remove_file)));
+    let upload = resource("uploads/{id}").route(get().to(uploads::routes::get));
+    cfg.service(resource("uploads").route(get().to(uploads::routes::list)))
+        .service(upload.route(delete().to(uploads::routes::delete)))
+        .service(resource("uploads/{id}/content").route(get().to(uploads::routes::content)));
     let trusted = resource("trust").route(get().to(trust::routes::list)).route(post().to(trust::routes::create));
     cfg.service(trusted).service(resource("trust/{fingerprint}").route(delete().to(trust::routes::delete)));
     let makers = resource("manufacturers").route(get().to(manufacturers::routes::list));

@@ -15,6 +15,7 @@ mod serve;
 mod token;
 mod transfer;
 mod trust;
+mod upload;
 mod voucher;
 mod voucher_export;
 mod voucher_import;
@@ -85,6 +86,9 @@ enum Command {
     /// What devices get: for one, for a model or for all.
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Files that devices sent.
+    #[command(subcommand)]
+    Upload(upload::Command),
     /// Files that plans name.
     #[command(subcommand)]
     File(file::Command),
@@ -180,6 +184,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Device(command) => device::run(command, &api, output).await,
         Command::Onboarding(command) => Ok(onboarding::run(command, &api, output).await?),
         Command::Plan(command) => plan::run(command, &api, output).await,
+        Command::Upload(command) => upload::run(command, &api, output).await,
         Command::File(command) => file::run(command, &api, output).await,
         Command::Registration(command) => Ok(registration::run(command, &api, output).await?),
         Command::Redirect(command) => Ok(redirect::run(command, &api, output).await?),

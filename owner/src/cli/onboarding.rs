@@ -47,7 +47,7 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
 
 /// The file on its way, else how many have gone.
 fn files(run: &OnboardingView) -> String {
-    match run.transfers.iter().rfind(|transfer| transfer.done < transfer.total) {
+    match run.transfers.iter().rfind(|transfer| !transfer.is_whole()) {
         Some(transfer) => transfer.to_string(),
         None if run.transfers.is_empty() => "-".to_owned(),
         None => format!("{} whole", run.transfers.len()),

@@ -183,6 +183,18 @@ struct DeviceFlags {
     /// The most bytes of such a file [default: 17179869184]
     #[arg(long, value_name = "BYTES")]
     files_file_bytes: Option<u64>,
+    /// Where files of devices lie [default: uploads in the data directory]
+    #[arg(long, value_name = "FOLDER")]
+    uploads_directory: Option<PathBuf>,
+    /// The most bytes of a device's file [default: 1073741824]
+    #[arg(long, value_name = "BYTES")]
+    uploads_file_bytes: Option<u64>,
+    /// The most bytes of all files of a device [default: 4294967296]
+    #[arg(long, value_name = "BYTES")]
+    uploads_device_bytes: Option<u64>,
+    /// The most bytes of all devices' files [default: 68719476736]
+    #[arg(long, value_name = "BYTES")]
+    uploads_total_bytes: Option<u64>,
     /// A file for devices that no plan is for, by its name there; more in the configuration file
     #[arg(long, value_name = "NAME=FILE")]
     download: Vec<String>,
@@ -278,6 +290,12 @@ impl Serve {
                 "models": self.ciphers.encrypt_then_mac_model.iter().map(|text| form(text)).collect::<Map<_, _>>(),
             },
             "files": { "directory": devices.files_directory, "file_bytes": devices.files_file_bytes },
+            "uploads": {
+                "directory": devices.uploads_directory,
+                "file_bytes": devices.uploads_file_bytes,
+                "device_bytes": devices.uploads_device_bytes,
+                "total_bytes": devices.uploads_total_bytes,
+            },
             "downloads": given(&devices.download.iter().map(|text| download(text)).collect::<Vec<_>>()),
             "commands": given(&devices.command.iter().map(|text| command(text)).collect::<Vec<_>>()),
             "sessions": {

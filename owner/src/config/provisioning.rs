@@ -103,6 +103,31 @@ impl FileSettings {
     }
 }
 
+/// Files that devices send.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UploadSettings {
+    /// Where they lie: `uploads` in the data directory if absent. Replicas share it.
+    pub directory: Option<PathBuf>,
+    /// The most bytes of one file, of all files of a device, and of all.
+    pub file_bytes: u64,
+    pub device_bytes: u64,
+    pub total_bytes: u64,
+}
+
+impl Default for UploadSettings {
+    fn default() -> Self {
+        Self { directory: None, file_bytes: 1 << 30, device_bytes: 4 << 30, total_bytes: 64 << 30 }
+    }
+}
+
+impl UploadSettings {
+    /// Where they lie.
+    pub fn folder(&self, data_dir: &Path) -> PathBuf {
+        self.directory.clone().unwrap_or_else(|| data_dir.join("uploads"))
+    }
+}
+
 /// A file for each device that no plan is for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

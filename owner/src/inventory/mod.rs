@@ -103,15 +103,28 @@ pub struct Transfer {
     /// The module that carries it.
     pub module: String,
     pub what: String,
-    /// Bytes that have gone, of how many.
+    /// Bytes that have gone, of how many; a device may not say how many it sends.
     pub done: u64,
-    pub total: u64,
+    pub total: Option<u64>,
+}
+
+impl Transfer {
+    /// Whether all of it has gone, as far as is known.
+    pub fn is_whole(&self) -> bool {
+        self.total.is_some_and(|total| self.done >= total)
+    }
 }
 
 impl fmt::Display for Transfer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = u128::from(self.done) * 100 / u128::from(self.total.max(1));
-        write!(f, "{} {}: {} of {} bytes, {percent} %", self.module, self.what, self.done, self.total)
+        let Self { module, what, done, total } = self;
+        match total {
+            Some(total) => {
+                let percent = u128::from(*done) * 100 / u128::from((*total).max(1));
+                write!(f, "{module} {what}: {done} of {total} bytes, {percent} %")
+            }
+            None => write!(f, "{module} {what}: {done} bytes"),
+        }
     }
 }
 

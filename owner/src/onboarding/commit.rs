@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::ca::{self, Reason};
 use crate::inventory::{self, Onboarded};
 use crate::serviceinfo::{Provisioning, Verdict};
-use crate::vouchers;
+use crate::{uploads, vouchers};
 
 /// Commits an ended TO2. Until the device is seen with its new GUID, the old one may run TO2 again: 71 can be lost.
 pub(super) async fn commit(
@@ -89,5 +89,7 @@ pub(super) async fn commit(
         detail: &detail,
     };
     audit::record(&transaction, now, event).await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    uploads::abandon(app, &facts.id).await;
+    Ok(())
 }

@@ -12,7 +12,7 @@ use super::store::{self, Outcome, Phase, Run};
 use crate::app::App;
 use crate::inventory::{self, DeviceState};
 use crate::serviceinfo::{Provisioning, shown};
-use crate::{ca, serviceinfo, vouchers};
+use crate::{ca, serviceinfo, uploads, vouchers};
 
 /// How many forgotten onboardings are closed in one go.
 const BATCH: u64 = 1_000;
@@ -50,6 +50,7 @@ impl Failure {
             return;
         }
         app.progress.forget(&facts.id);
+        uploads::abandon(app, &facts.id).await;
         let mut run = facts.run(Phase::Ended);
         run.facts = provisioning.map(Provisioning::facts).unwrap_or_default();
         run.transfers = provisioning.map(Provisioning::transfers).unwrap_or_default();
@@ -86,6 +87,7 @@ async fn write(app: &App, mut run: Run, reason: &str) -> Result<(), Onboardings>
 pub(super) async fn expire(app: &App, now: u64) -> Result<(), Onboardings> {
     app.progress.expire(now, app.settings.sessions.total_seconds);
     for run in store::unfinished(&app.db, now, BATCH).await? {
+        uploads::abandon(app, &run.id).await;
         write(app, run, "the device did not come back").await?;
     }
     Ok(())

@@ -28,9 +28,8 @@ pub struct Progress(Mutex<HashMap<String, Entry>>);
 struct Entry {
     run: Run,
     change: Change,
-    /// When the row was written last, and when a message came last.
+    /// When the row was written last.
     written: u64,
-    heard: u64,
 }
 
 /// How the row differs.
@@ -52,8 +51,7 @@ impl Progress {
     pub(super) fn begin(&self, run: Run) {
         let mut running = self.lock();
         if running.len() < CAPACITY {
-            let heard = run.started;
-            running.insert(run.id.clone(), Entry { run, change: Change::Phase, written: 0, heard });
+            running.insert(run.id.clone(), Entry { run, change: Change::Phase, written: 0 });
         }
     }
 
@@ -70,11 +68,12 @@ impl Progress {
         if !running.contains_key(&run.id) && running.len() >= CAPACITY {
             return;
         }
-        let new = || Entry { run: run.clone(), change: Change::Nothing, written: now, heard: now };
+        let new = || Entry { run: run.clone(), change: Change::Nothing, written: now };
         let entry = running.entry(run.id.clone()).or_insert_with(new);
-        entry.run.transfers = transfers;
-        entry.heard = now;
-        entry.change = entry.change.max(Change::Bytes);
+        if entry.run.transfers != transfers {
+            entry.run.transfers = transfers;
+            entry.change = entry.change.max(Change::Bytes);
+        }
     }
 
     /// How far the files of a TO2 have come, as far as this process knows.
@@ -86,9 +85,8 @@ impl Progress {
         self.lock().remove(id);
     }
 
-    /// Forgets what nothing was heard of for so long, or what ends after so long in any case.
-    pub(super) fn expire(&self, now: u64, total: u64) {
-        self.lock().retain(|_, entry| now < entry.run.started.saturating_add(total));
+    pub(super) fn expire(&self, now: u64, seconds: u64) {
+        self.lock().retain(|_, entry| now < entry.run.started.saturating_add(seconds));
     }
 
     fn changed(&self, now: u64) -> Vec<Run> {
@@ -128,7 +126,7 @@ pub(super) async fn flush(app: &App) -> Result<(), Onboardings> {
         run.open_until = open_until(app, now);
         if store::upsert_running(&transaction, &run).await? {
             let (state, phase) = (DeviceState::Started, run.phase.name());
-            let moving = run.transfers.iter().rfind(|transfer| transfer.done < transfer.total);
+            let moving = run.transfers.iter().rfind(|transfer| !transfer.is_whole());
             let progress = moving.map_or(phase.to_owned(), |transfer| format!("{phase}, {transfer}"));
             inventory::record_state(&transaction, now, &run.guid, state, Some(&progress), None).await?;
         } else {
@@ -166,7 +164,7 @@ mod tests {
     }
 
     fn sent(done: u64) -> Vec<Transfer> {
-        vec![Transfer { module: "fdo.download".to_owned(), what: "a to b".to_owned(), done, total: 1000 }]
+        vec![Transfer { module: "fdo.download".to_owned(), what: "a to b".to_owned(), done, total: Some(1000) }]
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{Conversation, in_use, server_key, store};
 use crate::app::App;
 use crate::ca::{self, Requester};
 use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
+use crate::uploads::{self, Incoming};
 
 /// CSR attributes (RFC 7030, 4.5.2) that ask for nothing: an empty SEQUENCE.
 const NO_ATTRIBUTES: [u8; 2] = [0x30, 0x00];
@@ -28,6 +29,10 @@ impl Conversation {
         while let Some(need) = plan.conversation.need() {
             let provision = answer(app, facts, plan, need).await?;
             plan.conversation.answer(provision)?;
+        }
+        let transfers = plan.transfers();
+        if !transfers.is_empty() {
+            app.progress.transferred(&facts.run(Phase::Provisioning), transfers, app.clock.now());
         }
         keep_open(app, facts, plan).await?;
         let reply = plan.conversation.reply()?;
@@ -47,13 +52,37 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
         Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.chain_pkcs7()?),
         Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.root().der().to_vec()),
         Need::CsrAttributes => Provision::CsrAttributes(NO_ATTRIBUTES.to_vec()),
-        Need::ReadFile { offset, length, .. } => {
-            let part = plan.read(app, offset, length).await;
-            app.progress.transferred(&facts.run(Phase::Provisioning), plan.transfers(), app.clock.now());
-            part
+        Need::ReadFile { offset, length, .. } => plan.read(app, offset, length).await,
+        Need::StoreUpload { name, offset, data } => {
+            let stored = async |incoming: Incoming<'_>| {
+                uploads::store(app, &incoming, offset, &data).await.map(|()| Provision::Stored)
+            };
+            arriving(facts, plan, &name, stored).await
         }
-        // No plan asks for files of a device yet.
-        Need::StoreUpload { .. } | Need::FinishUpload { .. } => Provision::Refused(CsrError::NotSupported),
+        Need::FinishUpload { name, length, sha384 } => {
+            let finished = async |incoming: Incoming<'_>| {
+                let finished = uploads::finish(app, &incoming, length, sha384).await?;
+                Ok(finished.map_or(Provision::Mismatch, |_| Provision::Stored))
+            };
+            arriving(facts, plan, &name, finished).await
+        }
+    })
+}
+
+/// A file that the device sends; what goes wrong with it is for the operator to read and for the plan to judge.
+async fn arriving<'a>(
+    facts: &'a Facts,
+    plan: &Provisioning,
+    name: &'a str,
+    keep: impl AsyncFnOnce(Incoming<'_>) -> Result<Provision, uploads::Error>,
+) -> Provision {
+    let Some((step, expected)) = plan.arriving() else { return Provision::Refused(CsrError::BadRequest) };
+    let id = format!("{}-{step}", facts.id);
+    let (device_id, guid, onboarding) = (&facts.device_id, &facts.guid, &facts.id);
+    let kept = keep(Incoming { id: &id, device_id, guid, onboarding, name, expected }).await;
+    kept.unwrap_or_else(|error| {
+        tracing::error!(guid = %facts.guid, %error, "a file of a device cannot be stored");
+        Provision::Refused(CsrError::BadRequest)
     })
 }
 

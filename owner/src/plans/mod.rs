@@ -3,6 +3,7 @@
 //! The narrowest plan that is for a device counts, as a whole: its own before its model's before everybody's. Plans are
 //! never merged, so that what a device gets stands in one place. Steps are sealed at rest.
 
+mod check;
 pub mod routes;
 mod step;
 mod store;
@@ -19,7 +20,10 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 pub use crate::networks::Scope;
-pub use step::{CommandStep, CsrStep, DownloadStep, Step, WifiLayout, WifiStep};
+pub use step::{
+    CommandStep, ConformanceStep, CsrStep, DownloadStep, PayloadStep, Secret, Step, UploadStep, WgetStep,
+    WifiLayout, WifiStep,
+};
 pub use store::{find, list};
 
 use crate::app::App;
@@ -174,11 +178,12 @@ pub async fn put(app: &App, actor: &str, plan: &mut Plan) -> Result<bool, Error>
     if !described {
         return Err(Error::Field("description", "use at most 1000 bytes".to_owned()));
     }
-    step::check(&plan.steps)?;
+    check::check(&plan.steps)?;
     let (now, id) = (app.clock.now(), plan.scope.to_string());
     let transaction = database::begin(&app.db).await?;
     let before = store::find(&transaction, &app.sealing, &id).await?;
-    exists(&transaction, &plan.steps).await?;
+    keep_secrets(&mut plan.steps, before.as_ref())?;
+    fit(app, &transaction, &plan.steps).await?;
     plan.created = before.as_ref().map_or(now, |before| before.created);
     plan.updated = now;
     let sealed = seal(&app.sealing, plan, &mut app.random.rng())?;
@@ -190,14 +195,39 @@ pub async fn put(app: &App, actor: &str, plan: &mut Plan) -> Result<bool, Error>
     Ok(before.is_none())
 }
 
+/// A token is never shown, so that whoever writes a plan again need not have it.
+fn keep_secrets(steps: &mut [Step], before: Option<&Plan>) -> Result<(), Error> {
+    let kept = before.iter().flat_map(|plan| &plan.steps).find_map(|step| match step {
+        Step::Conformance(step) => step.token.clone(),
+        _ => None,
+    });
+    for (index, step) in steps.iter_mut().enumerate() {
+        let module = step.module();
+        if let Step::Conformance(step) = step
+            && step.token.is_none()
+        {
+            let problem = "this step needs one".to_owned();
+            let missing = Error::Step { number: index + 1, module, field: "token", problem };
+            step.token = Some(kept.clone().ok_or(missing)?);
+        }
+    }
+    Ok(())
+}
+
 /// What steps name must be here; a slip of the pen shows when the plan is set and not when a device comes.
-async fn exists(conn: &impl ConnectionTrait, steps: &[Step]) -> Result<(), Error> {
+async fn fit(app: &App, conn: &impl ConnectionTrait, steps: &[Step]) -> Result<(), Error> {
+    let most = app.settings.uploads.file_bytes;
     for (index, step) in steps.iter().enumerate() {
         let wrong = |field, problem| Error::Step { number: index + 1, module: step.module(), field, problem };
         if let Some(name) = step.file()
             && files::find(conn, name).await?.is_none()
         {
             return Err(wrong("file", files::Error::NotFound(name.to_owned()).to_string()));
+        }
+        if let Step::Upload(UploadStep { limit: Some(limit), .. }) = step
+            && *limit > most
+        {
+            return Err(wrong("limit", format!("`uploads.file_bytes` in the configuration is {most}")));
         }
         if let Step::Wifi(WifiStep { networks: Some(ids), .. }) = step {
             for id in ids {

@@ -30,7 +30,7 @@ impl From<Plan> for PlanView {
             id: plan.scope.to_string(),
             scope: plan.scope.scope().clone(),
             description: plan.description,
-            steps: plan.steps,
+            steps: plan.steps.into_iter().map(Step::without_secrets).collect(),
             created: plan.created,
             updated: plan.updated,
         }

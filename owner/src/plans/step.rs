@@ -1,17 +1,11 @@
 //! The steps of a plan: a module each, with its parameters, as they stand in files, in the API and, sealed, in the
 //! database.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
-use fdo_protocol::service_info::{command, csr, download, wifi};
+use fdo_protocol::service_info::{command, conformance, csr, download, payload, upload, wget, wifi};
 use serde::{Deserialize, Serialize};
-
-use super::Error;
-use crate::files;
-
-/// How many steps a plan may have.
-const MAX_STEPS: usize = 100;
+use zeroize::Zeroize;
 
 /// One module that a device is led through.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +19,14 @@ pub enum Step {
     Download(DownloadStep),
     #[serde(rename = "fdo.command")]
     Command(CommandStep),
+    #[serde(rename = "fdo.upload")]
+    Upload(UploadStep),
+    #[serde(rename = "fdo.wget")]
+    Wget(WgetStep),
+    #[serde(rename = "fdo.payload")]
+    Payload(PayloadStep),
+    #[serde(rename = "fido_alliance")]
+    Conformance(ConformanceStep),
 }
 
 /// Its Wi-Fi networks.
@@ -100,6 +102,112 @@ pub struct CommandStep {
     pub output: bool,
 }
 
+/// A file of the device's.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadStep {
+    /// Its name on the device.
+    pub name: String,
+    /// The most bytes that are taken; `uploads.file_bytes` of the configuration without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Whether a file without its hash is refused.
+    #[serde(default = "yes")]
+    pub need_sha: bool,
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// A file that the device fetches.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WgetStep {
+    pub url: String,
+    /// Its name on the device; the last part of the URL without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// In hexadecimal. Without it the device has only TLS to go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha384: Option<String>,
+    /// In bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// Content that the device applies by its MIME type.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayloadStep {
+    /// Its name here.
+    pub file: String,
+    pub mime: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How long the device may need to apply it, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Whether the device is asked before the content is sent.
+    #[serde(default = "yes")]
+    pub ack: bool,
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// The token by which a device reports to the event logger of an interoperability event.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConformanceStep {
+    /// Written and never shown; where it is left out, the plan keeps the one that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    pub required: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Something that is written and never shown; wiped when dropped.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl WgetStep {
+    /// The hash, if it is one.
+    pub fn digest(&self) -> Option<[u8; 48]> {
+        let mut digest = [0; 48];
+        hex::decode_to_slice(self.sha384.as_ref()?, &mut digest).ok().map(|()| digest)
+    }
+
+    /// The URL without what may be a secret in it.
+    fn place(&self) -> String {
+        match reqwest::Url::parse(&self.url) {
+            Ok(url) => format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()),
+            Err(_) => "a URL".to_owned(),
+        }
+    }
+}
+
 impl CommandStep {
     /// Whether another exit code than 0 counts as done.
     pub fn may_fail(&self) -> bool {
@@ -115,6 +223,10 @@ impl Step {
             Self::Csr(_) => csr::MODULE,
             Self::Download(_) => download::MODULE,
             Self::Command(_) => command::MODULE,
+            Self::Upload(_) => upload::MODULE,
+            Self::Wget(_) => wget::MODULE,
+            Self::Payload(_) => payload::MODULE,
+            Self::Conformance(_) => conformance::MODULE,
         }
     }
 
@@ -125,6 +237,10 @@ impl Step {
             Self::Csr(step) => step.required,
             Self::Download(step) => step.required,
             Self::Command(step) => step.required,
+            Self::Upload(step) => step.required,
+            Self::Wget(step) => step.required,
+            Self::Payload(step) => step.required,
+            Self::Conformance(step) => step.required,
         }
     }
 
@@ -132,8 +248,18 @@ impl Step {
     pub fn file(&self) -> Option<&str> {
         match self {
             Self::Download(step) => Some(&step.file),
-            Self::Wifi(_) | Self::Csr(_) | Self::Command(_) => None,
+            Self::Payload(step) => Some(&step.file),
+            _ => None,
         }
+    }
+
+    /// The same to be shown.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        if let Self::Conformance(step) = &mut self {
+            step.token = None;
+        }
+        self
     }
 
     /// What it does, for people; it holds no secret.
@@ -150,74 +276,13 @@ impl Step {
                 0 => step.command.clone(),
                 arguments => format!("{} with {arguments} arguments", step.command),
             },
-        }
-    }
-
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        match self {
-            Self::Wifi(step) => match &step.networks {
-                Some(ids) if ids.is_empty() || ids.len() > 64 => {
-                    Err(("networks", "name 1 to 64 networks, or leave it out for all".to_owned()))
-                }
-                _ => Ok(()),
+            Self::Upload(step) => step.name.clone(),
+            Self::Wget(step) => match &step.name {
+                Some(name) => format!("{} to {name}", step.place()),
+                None => step.place(),
             },
-            Self::Csr(_) => Ok(()),
-            Self::Download(step) => {
-                files::check_name(&step.file).map_err(|error| ("file", error.to_string()))?;
-                target("name", &step.name, download::MAX_NAME)
-            }
-            Self::Command(step) => {
-                text("command", &step.command, command::MAX_TEXT)?;
-                if step.args.len() > command::MAX_ARGUMENTS {
-                    return Err(("args", format!("use at most {} arguments", command::MAX_ARGUMENTS)));
-                }
-                if step.args.iter().any(|argument| argument.len() > command::MAX_TEXT || argument.contains('\0')) {
-                    return Err((
-                        "args",
-                        format!("an argument has at most {} bytes, none of them 0", command::MAX_TEXT),
-                    ));
-                }
-                Ok(())
-            }
+            Self::Payload(step) => format!("{} as {}", step.file, step.mime),
+            Self::Conformance(_) => "token of the event logger".to_owned(),
         }
     }
-}
-
-fn text(field: &'static str, text: &str, most: usize) -> Result<(), (&'static str, String)> {
-    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
-        return Err((field, format!("use 1 to {most} bytes without control characters")));
-    }
-    Ok(())
-}
-
-/// A file's name on a device.
-fn target(field: &'static str, name: &str, most: usize) -> Result<(), (&'static str, String)> {
-    text(field, name, most)?;
-    if name.ends_with('/') || name.split('/').any(|part| part == "..") {
-        return Err((field, "name a file, without `..`".to_owned()));
-    }
-    Ok(())
-}
-
-/// Checks the steps of a plan, each for itself and all together.
-pub fn check(steps: &[Step]) -> Result<(), Error> {
-    if steps.len() > MAX_STEPS {
-        return Err(Error::Field("steps", format!("a plan has at most {MAX_STEPS} steps")));
-    }
-    let mut once = HashSet::new();
-    for (index, step) in steps.iter().enumerate() {
-        let wrong = |field, problem| Error::Step { number: index + 1, module: step.module(), field, problem };
-        step.check().map_err(|(field, problem)| wrong(field, problem))?;
-        let unique = match step {
-            Step::Wifi(_) | Step::Csr(_) => Some(("module", String::new())),
-            Step::Download(step) => Some(("name", step.name.clone())),
-            Step::Command(_) => None,
-        };
-        if let Some((field, value)) = unique
-            && !once.insert((step.module(), value))
-        {
-            return Err(wrong(field, "an earlier step has it already".to_owned()));
-        }
-    }
-    Ok(())
 }

@@ -132,7 +132,7 @@ fn the_examples_hold() {
     let device: routes::PlanFile = serde_json::from_str(&read("one-device.json")).unwrap();
     for (file, id) in [(&gateway, "model:demo-gateway"), (&device, "device:FL-0001")] {
         assert_eq!(file.scope().unwrap().to_string(), id);
-        step::check(&file.steps).unwrap();
+        check::check(&file.steps).unwrap();
     }
     // What is written comes back the same in either form.
     let again: routes::PlanFile = toml::from_str(&toml::to_string(&gateway).unwrap()).unwrap();

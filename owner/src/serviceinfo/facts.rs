@@ -37,6 +37,9 @@ pub struct ModuleFacts {
     /// What the plan has in it.
     pub what: String,
     pub outcome: Option<String>,
+    /// What the device said of it in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// What the command wrote, where the plan asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
@@ -56,6 +59,7 @@ impl ModuleFacts {
             name: module.name().to_owned(),
             what: what.to_owned(),
             outcome: module.outcome().map(ToString::to_string),
+            remark: module.remark().map(shown),
             stdout: output(Command::stdout),
             stderr: output(Command::stderr),
         }

@@ -1,6 +1,7 @@
 //! What a device gets in TO2, as data: which modules in which order, which of them it must have, and what came of it.
 
 mod facts;
+mod modules;
 mod outline;
 mod preview;
 
@@ -8,8 +9,7 @@ use fdo_protocol::cbor::{Decode, Encode, Reader, Writer};
 use fdo_protocol::cbor_array;
 use fdo_protocol::service_info::TurnLimits;
 use fdo_protocol::service_info::csr::{self, CsrError};
-use fdo_protocol::service_info::owner::{Command, Conversation, Csr, Download, ModuleOutcome, OwnerModule, Wifi};
-use fdo_protocol::service_info::wifi::Layout;
+use fdo_protocol::service_info::owner::{Conversation, ModuleOutcome};
 use fdo_service::database::DbErr;
 
 pub use facts::{DeviceFacts, ModuleFacts, shown};
@@ -18,8 +18,8 @@ pub use preview::{Preview, PreviewStep, preview};
 
 use crate::app::App;
 use crate::inventory::{self, Transfer};
-use crate::plans::{self, Step, Subject, WifiLayout};
-use crate::{networks, plans::CommandStep};
+use crate::networks;
+use crate::plans::{self, Step, Subject};
 use outline::{Content, Outlined};
 
 pub use fdo_protocol::service_info::owner::{Need, Provision};
@@ -60,11 +60,10 @@ struct Planned {
     /// What it does, for people.
     what: String,
     source: Source,
-    /// Bytes of the file that have gone, of how many.
-    done: u64,
-    total: u64,
+    /// The most bytes of a file of the device's.
+    limit: u64,
 }
-cbor_array!(Planned { required, what, source, done, total });
+cbor_array!(Planned { required, what, source, limit });
 
 /// Where the file of a step lies.
 #[derive(Clone, PartialEq, Eq)]
@@ -115,15 +114,20 @@ pub enum Verdict {
 /// What a device gets that takes service info of the size that it announced in 66.
 pub async fn plan(app: &App, subject: &Subject, announced: Option<u16>) -> Result<Provisioning, Error> {
     let outline = outline::outline(app, subject).await?;
+    let most = app.settings.uploads.file_bytes;
     let mut networks = Vec::new();
     let (mut modules, mut steps) = (Vec::new(), Vec::new());
     for Outlined { step, content } in outline.steps {
         if let Content::Networks(sent) = &content {
             networks.extend(sent.iter().map(|network| network.id.clone()));
         }
-        let Some((module, source, total)) = module(&step, content) else { continue };
+        let limit = match &step {
+            Step::Upload(step) => step.limit.unwrap_or(most).min(most),
+            _ => 0,
+        };
+        let Some((module, source)) = modules::module(&step, content, limit) else { continue };
         modules.push(module);
-        steps.push(Planned { required: step.is_required(), what: step.describe(), source, done: 0, total });
+        steps.push(Planned { required: step.is_required(), what: step.describe(), source, limit });
     }
     Ok(Provisioning {
         conversation: Conversation::new(announced, modules, TurnLimits::default()),
@@ -135,51 +139,17 @@ pub async fn plan(app: &App, subject: &Subject, announced: Option<u16>) -> Resul
     })
 }
 
-/// The module of a step, unless there is nothing to send; where its file lies, and how long that is.
-fn module(step: &Step, content: Content) -> Option<(OwnerModule, Source, u64)> {
-    let plain = |module| Some((module, Source::Nowhere, 0));
-    match (step, content) {
-        (_, Content::Skipped(_)) => None,
-        (Step::Wifi(step), Content::Networks(networks)) => {
-            let layout = match step.layout {
-                WifiLayout::Go => Layout::Go,
-                WifiLayout::Schema => Layout::Schema,
-            };
-            plain(OwnerModule::Wifi(Wifi::new(&networks, layout)))
-        }
-        (Step::Wifi(_), _) => None,
-        (Step::Csr(_), _) => plain(OwnerModule::Csr(Csr::new())),
-        (Step::Download(step), Content::File(file, source)) => {
-            let module = Download::new(step.name.clone(), file.length, file.sha384);
-            Some((OwnerModule::Download(module), source, file.length))
-        }
-        // Announced with a length that cannot be read, it fails in its turn with the reason that counts.
-        (Step::Download(step), _) => plain(OwnerModule::Download(Download::new(step.name.clone(), 1, [0; 48]))),
-        (Step::Command(step), _) => plain(OwnerModule::Command(command(step))),
-    }
-}
-
-fn command(step: &CommandStep) -> Command {
-    Command::new(step.command.clone(), step.args.clone(), step.may_fail(), step.output)
-}
-
 impl Provisioning {
     /// The part of a file that the running module asks for.
-    pub async fn read(&mut self, app: &App, offset: u64, length: usize) -> Provision {
-        let asking = self.conversation.modules().position(|module| module.need().is_some());
-        let Some(step) = asking.and_then(|index| self.steps.get_mut(index)) else {
-            return Provision::Refused(CsrError::BadRequest);
-        };
-        let path = match &step.source {
-            Source::Nowhere => return Provision::Refused(CsrError::BadRequest),
-            Source::Path(path) => path.into(),
-            Source::Stored(content) => app.folder.path(content),
+    pub async fn read(&self, app: &App, offset: u64, length: usize) -> Provision {
+        let source = self.conversation.asking().and_then(|index| self.steps.get(index)).map(|step| &step.source);
+        let path = match source {
+            Some(Source::Path(path)) => path.into(),
+            Some(Source::Stored(content)) => app.folder.path(content),
+            Some(Source::Nowhere) | None => return Provision::Refused(CsrError::BadRequest),
         };
         match app.files.read(&path, offset, length).await {
-            Ok(part) => {
-                step.done = offset + part.len() as u64;
-                Provision::FilePart(part)
-            }
+            Ok(part) => Provision::FilePart(part),
             Err(error) => {
                 tracing::error!(file = %path.display(), %error, "a file of a plan cannot be read");
                 Provision::Refused(CsrError::BadRequest)
@@ -187,18 +157,27 @@ impl Provisioning {
         }
     }
 
+    /// The number of the step whose module asks, and how many bytes its file has, or may have at most.
+    pub fn arriving(&self) -> Option<(usize, u64)> {
+        let index = self.conversation.asking()?;
+        let module = self.conversation.modules().nth(index)?;
+        let announced = module.progress().and_then(|progress| progress.total);
+        Some((index + 1, announced.unwrap_or(self.steps.get(index)?.limit)))
+    }
+
     /// The files that are on their way or arrived, in order.
     pub fn transfers(&self) -> Vec<Transfer> {
         let steps = self.conversation.modules().zip(&self.steps);
-        let moving = steps.filter(|(_, step)| step.total > 0 && step.done > 0);
-        moving
-            .map(|(module, step)| Transfer {
+        let moving = steps.filter_map(|(module, step)| {
+            let progress = module.progress().filter(|progress| progress.done > 0)?;
+            Some(Transfer {
                 module: module.name().to_owned(),
                 what: step.what.clone(),
-                done: step.done,
-                total: step.total,
+                done: progress.done,
+                total: progress.total,
             })
-            .collect()
+        });
+        moving.collect()
     }
 
     /// What came of it once the conversation is done.

@@ -79,8 +79,11 @@ pub async fn outline(app: &App, subject: &Subject) -> Result<Outline, Error> {
     for step in steps {
         let content = match &step {
             Step::Wifi(wifi) => networks_for(app, subject, wifi).await?,
-            Step::Csr(_) | Step::Command(_) => Content::Plain,
             Step::Download(download) => file(app, &download.file, download.path.as_ref()).await?,
+            Step::Payload(payload) => file(app, &payload.file, None).await?,
+            Step::Csr(_) | Step::Command(_) | Step::Upload(_) | Step::Wget(_) | Step::Conformance(_) => {
+                Content::Plain
+            }
         };
         outlined.push(Outlined { step, content });
     }

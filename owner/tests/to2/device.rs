@@ -4,13 +4,12 @@ use fdo_protocol::cbor;
 use fdo_protocol::cose::Sign1;
 use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType, SigningKey};
 use fdo_protocol::messages::{ErrorMessage, MessageType, Outbound};
-use fdo_protocol::service_info::csr::{self, EstBody};
+use fdo_protocol::service_info::csr;
 use fdo_protocol::service_info::devmod::Devmod;
 use fdo_protocol::service_info::{
-    Assembler, DeviceServiceInfo, DeviceTurn, Floor, ModuleMessage, Outbox, ServiceInfo, ServiceInfoKv,
-    TurnLimits, negotiated_size, wifi,
+    Assembler, DeviceServiceInfo, DeviceTurn, Floor, Outbox, ServiceInfo, ServiceInfoKv, TurnLimits,
+    negotiated_size, wifi,
 };
-use fdo_protocol::service_info::{command, download};
 use fdo_protocol::to2::device::{
     self, AfterEntry, DeviceSettings, ExpectDone2, ExpectOvNextEntry, ExpectReady, ExpectSetupDevice,
     ServiceInfoLoop,
@@ -41,6 +40,8 @@ pub struct Manner {
     pub outbox: usize,
     /// What it says behind its introduction.
     pub also_says: Vec<ServiceInfoKv>,
+    /// What it sends when it is asked for a file: the content, and the hash that it says it has.
+    pub upload: Option<(Vec<u8>, [u8; 48])>,
 }
 
 impl Manner {
@@ -56,6 +57,7 @@ impl Manner {
             exit_code: 0,
             outbox: 16 * 1024,
             also_says: Vec::new(),
+            upload: None,
         }
     }
 }
@@ -73,6 +75,9 @@ pub struct Received {
     pub commands: Vec<(String, Vec<String>)>,
     /// Keys that the owner made.
     pub keys: Vec<SigningKey>,
+    pub urls: Vec<String>,
+    pub payloads: Vec<(String, Vec<u8>)>,
+    pub tokens: Vec<String>,
     pub certificates: Vec<Vec<u8>>,
     pub ca_certificates: Vec<Vec<u8>>,
     pub errors: Vec<u64>,
@@ -90,7 +95,7 @@ enum State {
 pub struct Talk<'a> {
     world: &'a World,
     born: Born,
-    manner: Manner,
+    pub manner: Manner,
     rng: ChaCha20Rng,
     pub token: Option<String>,
     /// Over HTTP, instead of into the conversation.
@@ -101,10 +106,10 @@ pub struct Talk<'a> {
     pub prove_ov_hdr: Vec<u8>,
     state: Option<State>,
     turn: DeviceTurn,
-    outbox: Outbox,
+    pub outbox: Outbox,
     assembler: Assembler,
     /// The length of the file that is coming.
-    awaited: u64,
+    pub awaited: u64,
     pub received: Received,
     pub credential: Option<DeviceCredential>,
 }
@@ -279,74 +284,6 @@ impl<'a> Talk<'a> {
         let message = self.turn.send(list, floor).unwrap();
         let request = running.device_service_info(&message, &mut self.rng).unwrap();
         (request, State::Loop(running))
-    }
-
-    fn react(&mut self, kv: &ServiceInfoKv) {
-        match kv.module() {
-            wifi::MODULE => match wifi::ToDevice::decode(kv.message(), &kv.value).unwrap() {
-                Some(wifi::ToDevice::NetworkAdd(add)) => self.received.networks.push(add.network().unwrap().id),
-                _ => self.outbox.push_split(wifi::ToOwner::Active(true).to_kv()),
-            },
-            csr::MODULE => match csr::ToDevice::decode(kv.message(), &kv.value).unwrap() {
-                Some(csr::ToDevice::Active(true)) => {
-                    if let Some(request) = &self.manner.csr {
-                        let body = EstBody::from_der(request);
-                        self.outbox.push_split(csr::ToOwner::CaCertsReq(csr::FORMAT_PKCS7).to_kv());
-                        let ask = match self.manner.wants_key {
-                            true => csr::ToOwner::ServerKeygenReq(body),
-                            false => csr::ToOwner::SimpleEnrollReq(body),
-                        };
-                        self.outbox.push_split(ask.to_kv());
-                    }
-                }
-                Some(csr::ToDevice::SimpleEnrollRes(body)) => {
-                    self.received.certificates.push(body.der().unwrap().to_vec());
-                }
-                Some(csr::ToDevice::ServerKeygenRes(body)) => {
-                    let answer = csr::ServerKey::parse(body.text()).unwrap();
-                    self.received.keys.push(SigningKey::from_der(&answer.pkcs8).unwrap());
-                    self.received.certificates.push(answer.certificate);
-                }
-                Some(csr::ToDevice::CaCertsRes(body)) => {
-                    self.received.ca_certificates =
-                        fdo_pki::pkcs7::parse_certs_only(&body.der().unwrap()).unwrap();
-                }
-                Some(csr::ToDevice::Error(error)) => self.received.errors.push(error.number()),
-                _ => {}
-            },
-            download::MODULE => {
-                let message = download::ToDevice::decode(kv.message(), &kv.value).unwrap();
-                self.download(message.unwrap());
-            }
-            command::MODULE => match command::ToDevice::decode(kv.message(), &kv.value).unwrap() {
-                Some(command::ToDevice::Command(program)) => {
-                    self.received.commands.push((program, Vec::new()));
-                }
-                Some(command::ToDevice::Args(_, args)) => self.received.commands.last_mut().unwrap().1 = args,
-                Some(command::ToDevice::Execute(_)) => {
-                    let output = b"it ran\x1b[31m\n".to_vec();
-                    self.outbox.push_split(command::ToOwner::Stdout(output.into()).to_kv());
-                    self.outbox.push_split(command::ToOwner::ExitCode(self.manner.exit_code).to_kv());
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-
-    fn download(&mut self, message: download::ToDevice) {
-        match message {
-            download::ToDevice::Name(name) => self.received.files.push((name, Vec::new())),
-            download::ToDevice::Length(length) => self.awaited = length,
-            download::ToDevice::Data(data) => {
-                let file = &mut self.received.files.last_mut().unwrap().1;
-                file.extend_from_slice(&data);
-                if file.len() as u64 == self.awaited {
-                    self.outbox.push_split(download::ToOwner::Done(Some(self.awaited)).to_kv());
-                }
-            }
-            download::ToDevice::Active(_) | download::ToDevice::Sha384(_) => {}
-        }
     }
 
     /// A 68 of our own making, in the tunnel of this session.

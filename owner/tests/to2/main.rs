@@ -12,5 +12,7 @@ mod ends;
 mod field;
 mod happy;
 mod plans;
+mod reactions;
 mod sequence;
+mod uploads;
 mod world;

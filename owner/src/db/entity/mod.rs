@@ -15,4 +15,5 @@ pub mod resale;
 pub mod stored_file;
 pub mod transfer_receipt;
 pub mod trusted_key;
+pub mod upload;
 pub mod voucher;

@@ -9,6 +9,7 @@ mod m20261101_000013_blocking;
 mod m20261101_000014_open_until;
 mod m20261101_000020_plans;
 mod m20261101_000021_transfers;
+mod m20261101_000022_uploads;
 mod m20261125_000030_resales;
 mod m20261125_000040_receipts;
 mod m20261125_000050_redirect;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261101_000014_open_until::Migration));
         migrations.push(Box::new(m20261101_000020_plans::Migration));
         migrations.push(Box::new(m20261101_000021_transfers::Migration));
+        migrations.push(Box::new(m20261101_000022_uploads::Migration));
         migrations.push(Box::new(m20261125_000030_resales::Migration));
         migrations.extend(fdo_service::database::transfer_migrations());
         migrations.push(Box::new(m20261125_000040_receipts::Migration));

@@ -135,9 +135,7 @@ pub fn cells() -> Vec<Cell> {
     for (column, device, services) in
         [("go-fdo-client, our services", By::Go, By::Us), ("our device, go-fdo's services", By::Us, By::Go)]
     {
-        // Our owner's plans do not have the other two yet.
-        let unplanned = [Module::Upload, Module::Wget];
-        for module in Module::ALL.into_iter().filter(|module| services == By::Go || !unplanned.contains(module)) {
+        for module in Module::ALL {
             let place = [MODULES.to_owned(), module.name().to_owned(), column.to_owned()];
             cells.push(simple(place, [device, services, services, services], Key::Ec256, &[module]));
         }
