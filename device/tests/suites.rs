@@ -4,7 +4,9 @@
 mod world;
 
 use fdo_device::Onboarded;
+use fdo_protocol::RendezvousInfo;
 use fdo_protocol::crypto::{CipherSuite, EtmForm, KexSuite, KeyType, SigningKey};
+use fdo_protocol::rendezvous_info::{Directive, RvProtocol};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use world::World;
@@ -74,5 +76,24 @@ async fn an_rsa_owner_gets_the_key_exchanges_of_rsa() {
         let outcome = world.power_on().await;
         assert_eq!(outcome.is_ok(), fits, "{suite:?}: {outcome:?}");
         assert_eq!(world.credential() == before, !fits, "{suite:?}");
+    }
+}
+
+/// A rendezvous bypass leads to an owner of whom nothing is known: the device finds the key exchange that fits.
+#[tokio::test]
+async fn behind_a_bypass_the_key_exchanges_are_tried_in_turn() {
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    for owner in [KeyType::P256, KeyType::P384, KeyType::Rsa2048] {
+        let mut world = World::new(KeyType::P256);
+        world.services().manufacturer = SigningKey::generate(owner, &mut rng).unwrap();
+        world.services().owner = SigningKey::generate(owner, &mut rng).unwrap();
+        let bypass = Directive { bypass: true, ..Directive::at(RvProtocol::Http, "owner.example", 8043) };
+        world.services().rv_info = RendezvousInfo::new(vec![bypass]);
+        world.agent().init(&world.birth()).await.unwrap();
+        world.settings.kex_suite = Some(KexSuite::Dhkexid15);
+        world.power_on().await.unwrap_err();
+        world.settings.kex_suite = None;
+        let outcome = world.power_on().await;
+        assert!(matches!(outcome, Ok(Onboarded::Now { .. })), "{owner}: {outcome:?}");
     }
 }

@@ -3,20 +3,23 @@
 
 use fdo_http::{BaseUrl, ServerTrust};
 use fdo_protocol::cose::Sign1;
-use fdo_protocol::crypto::{CipherSuite, KexSuite};
+use fdo_protocol::crypto::{CipherSuite, KexSuite, KeyType};
+use fdo_protocol::messages::MessageType;
 use fdo_protocol::service_info::negotiated_size;
 use fdo_protocol::service_info::payload::OwnerSignature;
 use fdo_protocol::to2::device::{self, AfterEntry, DeviceSettings, ServiceInfoLoop};
-use fdo_protocol::{DeviceCredential, Guid};
+use fdo_protocol::{DeviceCredential, ErrorCode, Guid};
 
 use crate::agent::{Agent, Run, RunError, Secrets};
 use crate::devmod::Machine;
 use crate::event_logger::{self, Event};
 use crate::modules::{Conversation, Modules, Outcome, Situation};
 use crate::store::{Pending, Status, StoreError};
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportError};
 
 impl<T: Transport> Agent<T> {
+    /// With the key exchange that goes with the owner's key. Without a redirect nothing tells which that is: then those of
+    /// the other key types follow, as long as the owner refuses the hello as invalid.
     pub(super) async fn to2(
         &self,
         credential: &DeviceCredential,
@@ -24,9 +27,48 @@ impl<T: Transport> Agent<T> {
         base: &BaseUrl,
         trust: &ServerTrust,
     ) -> Result<Guid, RunError> {
+        let mut suites = self.key_exchanges(to1d.as_ref())?.into_iter();
+        let mut suite = suites.next().ok_or(fdo_protocol::Error::Internal("no key exchange"))?;
+        loop {
+            let outcome = self.to2_by(suite, credential, to1d.clone(), base, trust).await;
+            match (&outcome, suites.next()) {
+                (Err(error), Some(next)) if is_refused_hello(error) => {
+                    tracing::info!(
+                        refused = suite.name(),
+                        next = next.name(),
+                        "the owner wants another key exchange"
+                    );
+                    suite = next;
+                }
+                _ => return outcome,
+            }
+        }
+    }
+
+    fn key_exchanges(&self, to1d: Option<&Sign1>) -> Result<Vec<KexSuite>, StoreError> {
+        if let Some(told) = self.settings.kex_suite {
+            return Ok(vec![told]);
+        }
+        // Not verified yet, but an owner whose key is another refuses the suite.
+        if let Some(owners) = to1d.and_then(Sign1::unverified_algorithm).and_then(KexSuite::for_signature) {
+            return Ok(vec![owners]);
+        }
+        let own = KexSuite::for_key(self.store.device_key()?.key_type());
+        let others = KeyType::ISSUED.into_iter().map(KexSuite::for_key).filter(|suite| *suite != own);
+        Ok(std::iter::once(own).chain(others).collect())
+    }
+
+    async fn to2_by(
+        &self,
+        kex_suite: KexSuite,
+        credential: &DeviceCredential,
+        to1d: Option<Sign1>,
+        base: &BaseUrl,
+        trust: &ServerTrust,
+    ) -> Result<Guid, RunError> {
         let mut run = self.open(base, trust)?;
         let limit = self.settings.time_limit;
-        let whole = self.meet(&mut run, credential, to1d, base);
+        let whole = self.meet(&mut run, kex_suite, credential, to1d, base);
         let outcome = match tokio::time::timeout(limit, whole).await {
             Ok(outcome) => outcome,
             Err(_) => Err(RunError::TooLong(limit.as_secs())),
@@ -43,6 +85,7 @@ impl<T: Transport> Agent<T> {
     async fn meet(
         &self,
         run: &mut Run<T::Channel>,
+        kex_suite: KexSuite,
         credential: &DeviceCredential,
         to1d: Option<Sign1>,
         base: &BaseUrl,
@@ -50,9 +93,6 @@ impl<T: Transport> Agent<T> {
         let mut rng = self.random.rng();
         let secrets = Secrets::new(self.store.device_key()?.into(), credential.hmac_secret.clone());
         let key_type = secrets.key_type();
-        // Not verified yet, but an owner whose key is another refuses the suite.
-        let owners = to1d.as_ref().and_then(Sign1::unverified_algorithm).and_then(KexSuite::for_signature);
-        let kex_suite = self.settings.kex_suite.or(owners).unwrap_or(KexSuite::for_key(key_type));
         let settings = DeviceSettings {
             kex_suite,
             cipher_suite: self.settings.cipher_suite.unwrap_or(CipherSuite::for_kex(kex_suite)),
@@ -158,4 +198,15 @@ impl<T: Transport> Agent<T> {
             .map_err(|error| StoreError::Damaged { file: "status.json", reason: error.to_string() })?;
         Ok(pending)
     }
+}
+
+/// Whether the owner answered 60 with "invalid message", as it does where a key exchange does not fit its key.
+fn is_refused_hello(error: &RunError) -> bool {
+    let peer = match error {
+        RunError::Protocol(fdo_protocol::Error::Peer(message))
+        | RunError::Transport(TransportError::Protocol(fdo_protocol::Error::Peer(message))) => message,
+        _ => return false,
+    };
+    peer.previous == MessageType::HelloDevice.number()
+        && [ErrorCode::InvalidMessage, ErrorCode::MessageBody].map(ErrorCode::number).contains(&peer.code)
 }
