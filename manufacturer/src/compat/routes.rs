@@ -16,7 +16,7 @@ use fdo_service::problem::{self, Problem};
 use serde_json::Value;
 
 use crate::app::Desk;
-use crate::claims::Claims;
+use crate::claims::{Claims, ExtendError};
 use crate::rendezvous::Rendezvous;
 use crate::vouchers::{StoredVoucher, VoucherState, Vouchers};
 
@@ -200,7 +200,11 @@ async fn fetch(
             let detail = "The first GET of a voucher extends it, which needs the role operator.";
             return Err(Problem::forbidden("role", detail).into());
         }
-        claims.extend(guid, next, &who.id).await?;
+        match claims.extend(guid, next, &who.id).await {
+            // Not that buyer's, or not for a key of that type: it is shown as DI left it.
+            Ok(_) | Err(ExtendError::KeyType { .. } | ExtendError::Allocated(_)) => {}
+            Err(refused) => return Err(refused.into()),
+        }
     }
     present(claims, &row).await
 }

@@ -103,9 +103,13 @@ impl Site {
 
     /// A device is born; its GUID.
     pub async fn birth(&self, serial: &str) -> String {
+        self.birth_with(serial, KeyType::P256).await
+    }
+
+    pub async fn birth_with(&self, serial: &str, key_type: KeyType) -> String {
         self.world.admit(serial).await;
         let agent = self.world.device(serial);
-        agent.init(&self.world.birth(serial, KeyType::P256)).await.unwrap();
+        agent.init(&self.world.birth(serial, key_type)).await.unwrap();
         let device: Value = self.world.manufacturer_api.get(&format!("/api/v1/devices/{serial}")).await.unwrap();
         device["guid"].as_str().unwrap().replace('-', "")
     }

@@ -220,6 +220,13 @@ async fn vouchers_are_extended_at_the_first_get_where_the_settings_say_so() {
     let voucher = fdo_protocol::voucher::Voucher::from_file(file).unwrap().remove(0);
     let voucher = voucher.verify(&fdo_protocol::voucher::VerifyPolicy::default()).unwrap();
     assert_eq!(voucher.owner_key(), owner.verifying_key());
+    // One that the key cannot follow is shown as DI left it.
+    let other = site.birth_with("SN-2", fdo_protocol::crypto::KeyType::P384).await;
+    let (status, file) =
+        site.call(Method::GET, format!("{}/api/v1/vouchers/{other}", site.manufacturer), "").await;
+    assert_eq!(status, 200);
+    let voucher = fdo_protocol::voucher::Voucher::from_file(file.as_str().unwrap().as_bytes()).unwrap().remove(0);
+    assert!(voucher.entries().is_empty());
     site.stop().await;
 }
 
