@@ -99,8 +99,10 @@ where
     let detail = format!("{} bytes, SHA-384 {}", file.length, hex::encode(file.sha384));
     let event = Event { actor, action: "file.add", subject: name, outcome: Outcome::Success, detail: &detail };
     audit::record(&transaction, now, event).await?;
-    transaction.commit().await?;
+    // Whether a commit that fails, or that nobody waits for any more, took effect is not known: from here on the content
+    // stays, and what belongs to no row is swept.
     received.keep();
+    transaction.commit().await?;
     if let Some(before) = &before {
         app.folder.remove(&before.content).await;
     }
