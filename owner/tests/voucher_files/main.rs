@@ -150,6 +150,55 @@ async fn vouchers_that_others_made_come_in_where_their_owners_key_is_ours() {
     running.stop().await;
 }
 
+/// The vouchers of the recorded runs, as go-fdo's and pri-fidoiot's makers left them, by owners that have the keys which
+/// they end in: elliptic and RSA.
+#[tokio::test]
+async fn recorded_vouchers_of_go_fdo_and_pri_fidoiot_are_imported() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors");
+    let mut config = world::config();
+    config.listen.address = "127.0.0.1:0".into();
+    config.operators.address = "127.0.0.1:0".into();
+    let world = World::with(config).await;
+    let folder = tempfile::tempdir().unwrap();
+    let pem = |label: &str, ending, der: &[u8]| pem_rfc7468::encode_string(label, ending, der).unwrap();
+    let mut count = 0;
+    for (directory, ending) in [
+        ("transcripts-go-fdo", pem_rfc7468::LineEnding::LF),
+        ("transcripts-java-server", pem_rfc7468::LineEnding::CRLF),
+    ] {
+        for file in std::fs::read_dir(vectors.join(directory)).unwrap() {
+            let path = file.unwrap().path();
+            let run: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
+            let voucher = run.get("voucher_2_entries").unwrap_or(&run["voucher_1_entry"]);
+            let name = format!("{}.pem", path.file_stem().unwrap().to_str().unwrap());
+            write(folder.path(), &name, pem("OWNERSHIP VOUCHER", ending, &bytes(voucher)));
+            let key = pem("PRIVATE KEY", ending, &bytes(&run["secrets"]["owner_key_pkcs8"]));
+            fdo_service::secret_file::write(&world.app.data_dir.join("keys").join(name), key.as_bytes()).unwrap();
+            count += 1;
+        }
+    }
+    assert!(count >= 15, "{count} recordings");
+    let data_dir = world.app.data_dir.clone();
+    let running = fdo_owner::app::start(&world.config, &data_dir, world.clock.clone(), world.random.clone()).await;
+    let running = running.unwrap();
+    let arguments = ["voucher", "import", folder.path().to_str().unwrap(), "--allow-untrusted"];
+    let (good, report, _) = run(&world, &running, &arguments).await;
+    // The C device kept its key in three runs with three makers; whoever came first has it.
+    assert!(!good && counts(&report) == [count - 2, 0, 0, 2, 0], "{report}");
+    let of_one_device: Vec<Value> = report["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| &file["vouchers"][0])
+        .filter(|voucher| voucher["status"] != "imported")
+        .map(|voucher| voucher["code"].clone())
+        .collect();
+    assert_eq!(of_one_device, ["voucher-other-maker", "voucher-other-maker"]);
+    assert_eq!(statuses(&report, "java-server-c-device-ec256-aesccm32.pem"), ["imported"]);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_refused_in_a_batch_keeps_nothing_else_out() {
     let (world, running) = World::serving().await;
