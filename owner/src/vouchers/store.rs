@@ -348,7 +348,7 @@ pub async fn set_blocked(conn: &impl ConnectionTrait, now: u64, guid: &Guid, blo
     if blocked {
         block_all(conn, now, &stored.device_id).await
     } else {
-        unblock_all(conn, now, &stored.device_id).await
+        resume(conn, now, &stored.device_id, State::Blocked).await
     }
 }
 
@@ -365,14 +365,19 @@ async fn block_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Re
     Ok(())
 }
 
-/// Only what was never onboarded is registered again.
-async fn unblock_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Result<(), Error> {
+/// What was stopped goes on from where it stood; only what was never onboarded is registered again.
+pub(super) async fn resume(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    device_id: &str,
+    stopped: State,
+) -> Result<(), Error> {
     let imported = State::Imported.name();
     let before = || Func::coalesce([Expr::col(Column::BlockedFrom), Expr::value(imported)]);
-    let blocked = Column::DeviceId.eq(device_id).and(Column::State.eq(State::Blocked.name()));
+    let stopped = Column::DeviceId.eq(device_id).and(Column::State.eq(stopped.name()));
     Entity::update_many()
         .col_expr(Column::RegisterAt, Expr::value(signed(now)))
-        .filter(blocked.clone())
+        .filter(stopped.clone())
         .filter(Expr::from(before()).eq(imported))
         .exec(conn)
         .await?;
@@ -380,7 +385,7 @@ async fn unblock_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> 
         .col_expr(Column::State, before().into())
         .col_expr(Column::BlockedFrom, Expr::value(None::<String>))
         .col_expr(Column::Updated, Expr::value(signed(now)))
-        .filter(blocked)
+        .filter(stopped)
         .exec(conn)
         .await?;
     Ok(())

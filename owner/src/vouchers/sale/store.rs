@@ -3,9 +3,8 @@
 use fdo_protocol::Guid;
 use fdo_protocol::voucher::VerifiedVoucher;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait, Func};
 
-use super::super::store::{is_in_use, locked, new_device};
+use super::super::store::{is_in_use, locked, new_device, resume};
 use super::super::{AcceptedVoucher, Error, State, StoredVoucher};
 use super::ForSale;
 use crate::db::entity::voucher::{Column, Entity};
@@ -39,23 +38,7 @@ pub async fn sell(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Res
 
 /// The sale came to nothing: what was never onboarded is registered again.
 pub async fn keep_after_all(conn: &impl ConnectionTrait, now: u64, device_id: &str) -> Result<(), Error> {
-    let imported = State::Imported.name();
-    let before = || Func::coalesce([Expr::col(Column::BlockedFrom), Expr::value(imported)]);
-    let sold = Column::DeviceId.eq(device_id).and(Column::State.eq(State::Sold.name()));
-    Entity::update_many()
-        .col_expr(Column::RegisterAt, Expr::value(signed(now)))
-        .filter(sold.clone())
-        .filter(Expr::from(before()).eq(imported))
-        .exec(conn)
-        .await?;
-    Entity::update_many()
-        .col_expr(Column::State, before().into())
-        .col_expr(Column::BlockedFrom, Expr::value(None::<String>))
-        .col_expr(Column::Updated, Expr::value(signed(now)))
-        .filter(sold)
-        .exec(conn)
-        .await?;
-    Ok(())
+    resume(conn, now, device_id, State::Sold).await
 }
 
 /// The new owner has the device. False where there is nothing sold of it, such as when it was bought back meanwhile.
