@@ -298,4 +298,8 @@ fn outgoing(reply: &Outbound, token: String) -> Outgoing {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "../../../protocol/tests/mutations/mutate.rs"]
+mod mutate;
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod changed_fields;
 
 use super::*;
 use crate::config::IdevidSettings;

@@ -102,6 +102,8 @@ pub struct Talk<'a> {
     http: Option<fdo_http::Conversation>,
     pub next: Outbound,
     pub last_reply: Vec<u8>,
+    /// 60 as it was sent.
+    pub hello_device: Vec<u8>,
     /// 61, whose nonce some tests need.
     pub prove_ov_hdr: Vec<u8>,
     state: Option<State>,
@@ -157,6 +159,7 @@ impl<'a> Talk<'a> {
             http: world.base.as_ref().map(|base| world.client.conversation(base)),
             next: hello.clone(),
             last_reply: Vec::new(),
+            hello_device: hello.body.clone(),
             prove_ov_hdr: Vec::new(),
             state: None,
             turn: DeviceTurn::new(TurnLimits::default()),

@@ -5,12 +5,15 @@
 mod blocking;
 mod by_certificate;
 mod certificates;
+mod changed_fields;
 mod ciphers;
 mod conformance;
 mod device;
 mod ends;
 mod field;
 mod happy;
+#[path = "../../../protocol/tests/mutations/mutate.rs"]
+mod mutate;
 mod plans;
 mod reactions;
 mod sequence;

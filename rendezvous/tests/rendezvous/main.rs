@@ -3,8 +3,11 @@
 
 mod carrier;
 mod chains;
+mod changed_fields;
 mod devices;
 mod dropped;
+#[path = "../../../protocol/tests/mutations/mutate.rs"]
+mod mutate;
 mod operators;
 mod policies;
 mod sessions;
