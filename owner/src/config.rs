@@ -2,6 +2,7 @@
 
 mod encrypt_then_mac;
 mod provisioning;
+mod status;
 mod transfer;
 
 use std::net::ToSocketAddrs;
@@ -21,6 +22,7 @@ pub use provisioning::{
     CaSettings, CommandSetting, DownloadSetting, FileSettings, OnboardingSettings, RegistrationSettings,
     UploadSettings,
 };
+pub use status::StatusSettings;
 pub use transfer::TransferSettings;
 
 /// Environment variables with settings begin with this.
@@ -58,6 +60,7 @@ pub struct Config {
     pub transfer: TransferSettings,
     pub registration: RegistrationSettings,
     pub ca: CaSettings,
+    pub status: StatusSettings,
     pub onboarding: OnboardingSettings,
     pub encrypt_then_mac: EncryptThenMacSettings,
     pub files: FileSettings,
@@ -119,6 +122,7 @@ impl Default for Config {
             transfer: TransferSettings::default(),
             registration: RegistrationSettings::default(),
             ca: CaSettings::default(),
+            status: StatusSettings::default(),
             onboarding: OnboardingSettings::default(),
             encrypt_then_mac: EncryptThenMacSettings::default(),
             files: FileSettings::default(),
@@ -139,13 +143,20 @@ pub enum SettingError {
          service at, such as http://owner.example:8043, or listen on 127.0.0.1"
     )]
     PublicUrl(String),
+    #[error(
+        "`status.address` = {0} is not loopback, but `status.public_url` is not set; set it to the URL that certificates \
+         are to name, such as http://pki.example, or listen on 127.0.0.1"
+    )]
+    StatusUrl(String),
+    #[error("`status.public_url` = {0} must look like http://pki.example, with at most 200 characters")]
+    StatusPublicUrl(String),
     #[error("`{setting}` = {value} must be from {least} to {most}")]
     Range { setting: &'static str, value: u64, least: u64, most: u64 },
     #[error("`rsa_keys` entry {0:?}: write RSA2048 or RSA3072")]
     RsaKeys(String),
     #[error("`public_url` = {0} must look like http://host:port or https://host:port, without a path")]
     Url(String),
-    #[error("`listen.address` = {address} is no address: {source}")]
+    #[error("{address:?} is no address to listen on: {source}")]
     Address { address: String, source: std::io::Error },
 }
 
@@ -158,14 +169,10 @@ impl Config {
 
     /// What must fit together, before anything is started.
     pub fn check(&self) -> Result<(), SettingError> {
-        let address = &self.listen.address;
-        let resolved = address
-            .to_socket_addrs()
-            .map_err(|source| SettingError::Address { address: address.clone(), source })?;
-        let exposed = resolved.into_iter().any(|address| !address.ip().is_loopback());
-        if exposed && self.public_url.is_none() {
-            return Err(SettingError::PublicUrl(address.clone()));
+        if is_exposed(&self.listen.address)? && self.public_url.is_none() {
+            return Err(SettingError::PublicUrl(self.listen.address.clone()));
         }
+        self.status.check()?;
         self.check_ranges()?;
         self.rsa_key_types()?;
         self.rv_to2_addr().map(|_| ())
@@ -199,6 +206,14 @@ impl Config {
         let url = self.public_url.as_deref().unwrap_or(LOCAL_URL);
         Ok(RvTo2Addr(vec![rv_to2_addr_entry(url)?]))
     }
+}
+
+/// Whether others than this machine reach an address.
+fn is_exposed(address: &str) -> Result<bool, SettingError> {
+    let resolved = address
+        .to_socket_addrs()
+        .map_err(|source| SettingError::Address { address: address.to_owned(), source })?;
+    Ok(resolved.into_iter().any(|address| !address.ip().is_loopback()))
 }
 
 /// `http://host:port` or `https://host:port` as TO0 registers it.

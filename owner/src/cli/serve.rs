@@ -1,5 +1,7 @@
 //! `fdo-owner serve`: a flag for each setting, and what a first start prints.
 
+mod status;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +72,8 @@ pub(super) struct Serve {
     transfer: TransferFlags,
     #[command(flatten)]
     devices: DeviceFlags,
+    #[command(flatten)]
+    status: status::StatusFlags,
     #[command(flatten)]
     ciphers: CipherFlags,
     #[command(flatten)]
@@ -278,6 +282,7 @@ impl Serve {
                 "rsa_device_keys": devices.ca_rsa_device_keys,
                 "server_key_generation": devices.ca_server_key_generation,
             },
+            "status": self.status.settings(),
             "onboarding": {
                 "credential_reuse": devices.onboarding_credential_reuse,
                 "max_service_info_size": devices.onboarding_max_service_info_size,
