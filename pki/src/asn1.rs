@@ -1,9 +1,10 @@
 //! The two ASN.1 shapes that everything here is made of: a signed body, and a certificate's body (RFC 5280, 4.1).
+//! What holds many values that are encoded already (CRLs, OCSP answers) is put together by [`wrap`].
 //!
 //! Names and keys stay undecoded (`Any`), so that what is copied or hashed is byte for byte what was received.
 
 use der::asn1::{Any, BitString, Int};
-use der::{Decode, Encode, Sequence};
+use der::{Decode, Encode, Header, Length, Sequence, Tag, TagNumber};
 use sha2::{Digest, Sha256};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::certificate::{Raw, Version};
@@ -60,6 +61,26 @@ where
 /// DER of a value that consists of checked parts.
 pub(crate) fn encode<T: Encode>(what: &'static str, value: &T) -> Result<Vec<u8>, Error> {
     value.to_der().map_err(Error::encoding(what))
+}
+
+/// `tag` and length around values that are encoded already.
+pub(crate) fn wrap(what: &'static str, tag: Tag, parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let header = || Header::new(tag, Length::try_from(length)?).to_der();
+    let mut der = header().map_err(Error::encoding(what))?;
+    der.reserve_exact(length);
+    parts.iter().for_each(|part| der.extend_from_slice(part));
+    Ok(der)
+}
+
+/// `SEQUENCE` of values that are encoded already.
+pub(crate) fn sequence(what: &'static str, parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    wrap(what, Tag::Sequence, parts)
+}
+
+/// `[number] EXPLICIT`, or an implicit one of what is constructed.
+pub(crate) fn tagged(what: &'static str, number: u32, parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    wrap(what, TagNumber(number).context_specific(true), parts)
 }
 
 /// SHA-256.

@@ -1,11 +1,14 @@
 //! The extensions that our profiles write, each with its criticality (RFC 5280, 4.2).
 
+use const_oid::db::rfc5280::ID_CE_ISSUING_DISTRIBUTION_POINT;
+use const_oid::db::rfc6960::{ID_PKIX_OCSP_NOCHECK, ID_PKIX_OCSP_NONCE};
 use const_oid::{AssociatedOid, ObjectIdentifier};
 use der::Encode;
-use der::asn1::OctetString;
+use der::asn1::{Ia5String, Null, OctetString};
 use der::flagset::FlagSet;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::name::GeneralNames;
+use x509_cert::ext::pkix::crl::{CrlNumber, IssuingDistributionPoint};
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName, GeneralNames};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
     SubjectKeyIdentifier,
@@ -15,9 +18,13 @@ use crate::Error;
 use crate::asn1::{PublicKeyInfo, decode, sha256};
 
 fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Extension, Error> {
+    named(T::OID, critical, value)
+}
+
+fn named(oid: ObjectIdentifier, critical: bool, value: &impl Encode) -> Result<Extension, Error> {
     let encode = || OctetString::new(value.to_der()?);
     let extn_value = encode().map_err(Error::encoding("extension"))?;
-    Ok(Extension { extn_id: T::OID, critical, extn_value })
+    Ok(Extension { extn_id: oid, critical, extn_value })
 }
 
 fn octets(bytes: &[u8]) -> Result<OctetString, Error> {
@@ -63,4 +70,36 @@ pub(crate) fn extended_key_usage(uses: Vec<ObjectIdentifier>) -> Result<Extensio
 /// Not critical: every subject that we write has a name.
 pub(crate) fn subject_alternative_names(names: GeneralNames) -> Result<Extension, Error> {
     extension(false, &SubjectAltName(names))
+}
+
+/// The number of a CRL among those of its scope.
+pub(crate) fn crl_number(number: u64) -> Result<Extension, Error> {
+    let number = CrlNumber::try_from(number).map_err(Error::encoding("CRL number"))?;
+    extension(false, &number)
+}
+
+/// A CRL of the end entities whose certificates name this very URI. Written with its own object identifier: that of the
+/// library's type is another extension's.
+pub(crate) fn issuing_distribution_point(uri: &str) -> Result<Extension, Error> {
+    let uri = Ia5String::new(uri).map_err(Error::encoding("distribution point"))?;
+    let names = vec![GeneralName::UniformResourceIdentifier(uri)];
+    let point = IssuingDistributionPoint {
+        distribution_point: Some(DistributionPointName::FullName(names)),
+        only_contains_user_certs: true,
+        only_contains_ca_certs: false,
+        only_some_reasons: None,
+        indirect_crl: false,
+        only_contains_attribute_certs: false,
+    };
+    named(ID_CE_ISSUING_DISTRIBUTION_POINT, true, &point)
+}
+
+/// Nobody need ask whether an OCSP responder's certificate is revoked (RFC 6960, 4.2.2.2.1).
+pub(crate) fn ocsp_no_check() -> Result<Extension, Error> {
+    named(ID_PKIX_OCSP_NOCHECK, false, &Null)
+}
+
+/// An OCSP nonce (RFC 9654, 2.1).
+pub(crate) fn ocsp_nonce(nonce: &[u8]) -> Result<Extension, Error> {
+    named(ID_PKIX_OCSP_NONCE, false, &octets(nonce)?)
 }

@@ -1,12 +1,12 @@
 //! Issuance in two steps: the bytes to be signed exist (and can be stored) before the signature does.
 
 use der::asn1::{Any, BitString, Int, Uint};
-use fdo_protocol::crypto::{KeyType, VerifyingKey};
+use fdo_protocol::crypto::VerifyingKey;
 use rand_core::CryptoRng;
 use x509_cert::certificate::Version;
 use x509_cert::ext::Extension;
 
-use crate::asn1::{self, Signed, TbsCertificate, sha256};
+use crate::asn1::{self, TbsCertificate, sha256};
 use crate::name::ReceivedName;
 use crate::{Certificate, CertificateSerial, CertificateSigner, Error, signature, validity};
 
@@ -223,11 +223,12 @@ impl Issued {
 
 /// `SEQUENCE { body, algorithm, signature }` over the exact bytes of `body`.
 pub(crate) fn seal(body: &[u8], signer: &dyn CertificateSigner) -> Result<Vec<u8>, Error> {
-    let key_type: KeyType = signer.key_type();
-    let signed = Signed {
-        body: asn1::decode(WHAT, body, crate::MAX_CERTIFICATE)?,
-        algorithm: signature::algorithm_of(key_type),
-        signature: BitString::from_bytes(&signer.sign_der(body)?).map_err(Error::encoding("signature"))?,
-    };
-    asn1::encode(WHAT, &signed)
+    seal_with(body, signer, &[])
+}
+
+/// The same with more after the signature, as OCSP has it.
+pub(crate) fn seal_with(body: &[u8], signer: &dyn CertificateSigner, after: &[u8]) -> Result<Vec<u8>, Error> {
+    let algorithm = asn1::encode(WHAT, &signature::algorithm_of(signer.key_type()))?;
+    let bits = BitString::from_bytes(&signer.sign_der(body)?).map_err(Error::encoding("signature"))?;
+    asn1::sequence(WHAT, &[body, &algorithm, &asn1::encode(WHAT, &bits)?, after])
 }

@@ -1,4 +1,4 @@
-//! Device X.509: certification requests, the IDevID and LDevID profiles, CAs, issuance and chains.
+//! Device X.509: certification requests, the IDevID and LDevID profiles, CAs, issuance, chains and revocation.
 //!
 //! Pure: the time (`now`, unix seconds) and the randomness are parameters, the signing key is behind
 //! [`CertificateSigner`]. A certificate comes to be in one way only: a [`VerifiedCsr`] and a profile give a
@@ -10,6 +10,7 @@ mod base64;
 mod ca;
 mod certificate;
 mod chain;
+pub mod crl;
 mod csr;
 mod csr_attributes;
 mod device_serial;
@@ -19,6 +20,7 @@ mod idevid;
 mod issue;
 mod ldevid;
 mod name;
+pub mod ocsp;
 pub mod pem;
 pub mod pkcs7;
 mod public_key;

@@ -11,7 +11,8 @@ use crate::Error;
 /// 9999-12-31 23:59:59: "has no well-defined expiration date".
 pub(crate) const WITHOUT_END: u64 = 253_402_300_799;
 
-fn time(seconds: u64) -> Result<Time, Error> {
+/// One instant in the form that belongs to its year.
+pub(crate) fn time(seconds: u64) -> Result<Time, Error> {
     DateTime::from_unix_duration(Duration::from_secs(seconds)).map(Time::from).map_err(Error::encoding("validity"))
 }
 
