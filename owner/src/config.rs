@@ -192,6 +192,7 @@ impl Config {
         for (setting, value, least, most) in [
             ("registration.days", u64::from(self.registration.days), 1, 30),
             ("ca.validity_days", self.ca.validity_days, 1, 366),
+            ("ca.crl_shards", u64::from(self.ca.crl_shards), 1, 256),
             ("onboarding.max_service_info_size", size, 256, 65_535),
         ] {
             if !(least..=most).contains(&value) {

@@ -73,6 +73,11 @@ pub fn start(app: &Arc<App>) -> Jobs {
                 tracing::warn!(%error, "vouchers could not be pulled");
             }
         }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = app.ca.reload(&app.db).await {
+                tracing::error!(%error, "what another replica changed in the CA cannot be taken up");
+            }
+        }),
         register(app),
     ])
 }

@@ -93,6 +93,12 @@ impl VerifiedCsr {
         asn1::sha256(self.0.public_key.spki_der())
     }
 
+    /// SHA-256 of the request, to find one that was asked before.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        asn1::sha256(&self.0.der)
+    }
+
     /// The request in DER.
     #[must_use]
     pub fn der(&self) -> &[u8] {

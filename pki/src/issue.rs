@@ -133,6 +133,12 @@ impl ToBeSigned {
         self.serial
     }
 
+    /// Start of validity, unix seconds.
+    #[must_use]
+    pub fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
     /// Last second of validity, unix seconds.
     #[must_use]
     pub fn not_after(&self) -> u64 {
@@ -213,6 +219,12 @@ impl Issued {
     #[must_use]
     pub fn spki_sha256(&self) -> [u8; 32] {
         self.spki_sha256
+    }
+
+    /// SHA-256 of the DER, as fingerprints are shown.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        sha256(&self.der)
     }
 
     /// The certificate, read back.

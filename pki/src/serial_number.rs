@@ -24,6 +24,13 @@ impl CertificateSerial {
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    /// Which of so many shards of its CA's CRL it belongs to, 1 to 256.
+    #[must_use]
+    pub fn shard(&self, shards: u16) -> u8 {
+        let shard = u16::from(self.0[15]) % shards.clamp(1, 256);
+        shard.try_into().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for CertificateSerial {

@@ -3,27 +3,35 @@
 //! Who a certificate names is the owner's record of the device, never the request. A certificate belongs to the TO2 it
 //! was issued in until that ends: with 70 it is confirmed, without it is revoked.
 
-mod authority;
+mod authorities;
+mod certificates;
+mod issuance;
 pub mod routes;
-mod store;
 
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use fdo_pki::{Certificate, Csr, DeviceSerial, Issuer, LdevidProfile, LdevidSubject};
-use fdo_protocol::Guid;
-use fdo_protocol::crypto::SigningKey;
+use fdo_pki::{Certificate, LdevidProfile};
 use fdo_protocol::service_info::csr::CsrError;
 use fdo_service::database::{ConnectionTrait, DatabaseConnection, DbErr};
 use fdo_service::secret_file::SecretFileError;
 use fdo_service::sessions::SealingKey;
 use rand_core::CryptoRng;
 
-pub use store::{
-    CertificateFilter, IssuedCertificate, State, abandon, confirm, find_by_guid, keep_pending, list,
+pub use authorities::{Authority, Role, Signer, Standing};
+pub use certificates::store::{
+    abandon, confirm, find, find_by_fingerprint, find_by_guid, keep_pending, list, newest_of_device, revoke,
     revoke_abandoned, revoke_device,
 };
+pub use certificates::{CertificateFilter, IssuedCertificate, State};
+pub use fdo_pki::Reason;
+pub use issuance::{Granted, Origin, Requester};
 
 use crate::config::CaSettings;
+use authorities::Snapshot;
+
+/// The profile of devices that no other is for.
+pub const LDEVID: &str = "ldevid";
 
 /// Why a certificate is not issued.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,8 @@ pub enum Error {
     /// It was revoked, or a repeated request took its place.
     #[error("the certificate was withdrawn before it was sent")]
     Withdrawn,
+    #[error("there is no certificate profile {0}")]
+    UnknownProfile(String),
     /// A fault of this side.
     #[error("the CA failed: {0}")]
     Authority(fdo_pki::Error),
@@ -57,7 +67,7 @@ impl Error {
             Self::Malformed(_) => Some(CsrError::BadRequest),
             Self::Proof(_) | Self::KeySeen => Some(CsrError::Unauthorized),
             Self::Unsupported(_) => Some(CsrError::UnsupportedFormat),
-            Self::Withdrawn | Self::Authority(_) | Self::Database(_) => None,
+            Self::Withdrawn | Self::UnknownProfile(_) | Self::Authority(_) | Self::Database(_) => None,
         }
     }
 
@@ -83,33 +93,21 @@ pub enum OpenError {
         "the CA's issuing key does not open with this sealing key; restore the sealing key that belongs to the database"
     )]
     Sealed,
+    #[error("none of the issuing CAs in the database is active")]
+    NoneActive,
     #[error(transparent)]
     RootSecret(#[from] SecretFileError),
     #[error(transparent)]
     Database(#[from] DbErr),
 }
 
-/// The CA as it serves: it holds the issuing key only.
+/// The CA as it serves: it holds the keys of issuing CAs only. What changes meanwhile, here or in another replica, is
+/// taken up by [`Ca::reload`].
 pub struct Ca {
-    root: Certificate,
-    issuing: Certificate,
-    issuer: Issuer,
-    key: SigningKey,
-    profile: LdevidProfile,
-}
-
-/// The device that asks, as TO2 and the owner's records know it.
-pub struct Requester<'a> {
-    /// The inventory's id of the device: SHA-256 of its attestation key, in hexadecimal.
-    pub device_id: &'a str,
-    /// The serial number in its IDevID.
-    pub serial: Option<&'a str>,
-    /// The GUID that it was given in message 65.
-    pub guid: Guid,
-    /// The TO2 that the certificate belongs to until it is confirmed.
-    pub session: &'a str,
-    /// When it is taken to be abandoned, unless it is confirmed or [`keep_pending`] moves that.
-    pub pending_until: u64,
+    current: RwLock<Arc<Snapshot>>,
+    sealing: SealingKey,
+    settings: CaSettings,
+    ldevid: LdevidProfile,
 }
 
 impl Ca {
@@ -122,80 +120,78 @@ impl Ca {
         now: u64,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Self, OpenError> {
-        authority::open_or_create(db, sealing, data_dir, settings, now, rng).await
+        let snapshot = authorities::creation::open_or_create(db, sealing, data_dir, settings, now, rng).await?;
+        Ok(Self {
+            current: RwLock::new(Arc::new(snapshot)),
+            sealing: sealing.clone(),
+            settings: settings.clone(),
+            ldevid: LdevidProfile {
+                validity_seconds: settings.validity_days * 86_400,
+                organization: settings.organization.clone(),
+                allow_rsa: settings.rsa_device_keys,
+                ..LdevidProfile::default()
+            },
+        })
     }
 
-    /// The certificate of the root.
-    pub fn root(&self) -> &Certificate {
-        &self.root
-    }
-
-    /// The certificate of the issuing CA.
-    pub fn issuing(&self) -> &Certificate {
-        &self.issuing
-    }
-
-    /// Issuing CA and root, in DER.
-    pub fn chain_der(&self) -> [&[u8]; 2] {
-        [self.issuing.der(), self.root.der()]
-    }
-
-    /// Both in one PKCS#7 (certificates only), in DER, as `cacerts-res` carries them.
-    pub fn chain_pkcs7(&self) -> Result<Vec<u8>, fdo_pki::Error> {
-        fdo_pki::pkcs7::build_certs_only(&self.chain_der())
-    }
-
-    /// Issues an LDevID for the key in `csr` (PKCS#10 in DER, PEM or base64).
-    ///
-    /// The serial and what will be signed are stored before the signature is made.
-    pub async fn issue_ldevid(
-        &self,
-        conn: &impl ConnectionTrait,
-        csr: &[u8],
-        requester: &Requester<'_>,
-        now: u64,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Certificate, Error> {
-        let csr = Csr::from_any(csr).and_then(Csr::verify).map_err(Error::in_request)?;
-        if hex::encode(csr.spki_sha256()) == requester.device_id {
-            return Err(Error::KeySeen);
+    /// Takes up what has changed in the database; true if something had.
+    pub async fn reload(&self, conn: &impl ConnectionTrait) -> Result<bool, OpenError> {
+        if authorities::store::revision(conn).await? == self.snapshot().revision {
+            return Ok(false);
         }
-        let serial = requester.serial.map(DeviceSerial::from_certificate).transpose().map_err(Error::Authority)?;
-        let subject = LdevidSubject { serial, guid: requester.guid };
-        let prepared =
-            self.profile.prepare(&csr, &subject, &self.issuer, now, rng).map_err(|error| match error {
-                // The key is a fine one, but not for this profile.
-                fdo_pki::Error::UnsupportedKey { .. } => Error::in_request(error),
-                other => Error::Authority(other),
-            })?;
-        if let Some(der) = store::insert_prepared(conn, &prepared, requester, now).await? {
-            return Certificate::parse(&der).map_err(Error::Authority);
-        }
-        let issued = prepared.sign(&self.key).map_err(Error::Authority)?;
-        if store::set_issued(conn, &issued).await? {
-            return Certificate::parse(issued.der()).map_err(Error::Authority);
-        }
-        let other = store::issued_meanwhile(conn, issued.spki_sha256(), requester).await?;
-        Certificate::parse(&other.ok_or(Error::Withdrawn)?).map_err(Error::Authority)
+        let snapshot = authorities::store::load(conn, &self.sealing).await?.ok_or(OpenError::NoneActive)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        Ok(true)
     }
-}
 
-/// Why a certificate is no longer good (RFC 5280, 5.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The device was onboarded again.
-    Superseded,
-    /// The TO2 that it was issued in never ended, or the device left the fleet.
-    CessationOfOperation,
-}
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 
-impl Reason {
-    /// The name in RFC 5280.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Superseded => "superseded",
-            Self::CessationOfOperation => "cessationOfOperation",
-        }
+    /// The issuing CA that new certificates come from.
+    pub fn active(&self) -> Signer {
+        self.snapshot().active().clone()
+    }
+
+    /// An issuing CA by its id, a retired one too: its CRL goes on.
+    pub fn signer(&self, authority: &str) -> Option<Signer> {
+        self.snapshot().signer(authority)
+    }
+
+    /// All CAs that are trusted: the active issuing CA first, then the other issuing CAs, roots, outside CAs.
+    pub fn authorities(&self) -> Vec<Arc<Authority>> {
+        self.snapshot().authorities().iter().filter(|authority| authority.is_trusted()).cloned().collect()
+    }
+
+    /// A CA by its id, whatever its standing.
+    pub fn authority(&self, id: &str) -> Option<Arc<Authority>> {
+        self.snapshot().find(id).cloned()
+    }
+
+    /// Every CA certificate that devices are to trust, with what stands above it.
+    pub fn trusted_certificates(&self) -> Vec<Certificate> {
+        self.snapshot().trusted_certificates().into_iter().cloned().collect()
+    }
+
+    /// The certificate at the top of the active CA's chain.
+    pub fn anchor(&self) -> Certificate {
+        let snapshot = self.snapshot();
+        let above = snapshot.above_active();
+        above.last().map_or_else(|| snapshot.active().certificate().clone(), |top| (*top).clone())
+    }
+
+    /// The active CA and what stands above it, in DER, as a TLS server sends it and OCSP clients need it.
+    pub fn chain_der(&self) -> Vec<Vec<u8>> {
+        let snapshot = self.snapshot();
+        let chain = [snapshot.active().certificate()].into_iter().chain(snapshot.above_active());
+        chain.map(|certificate| certificate.der().to_vec()).collect()
+    }
+
+    /// [`Ca::trusted_certificates`] in one PKCS#7 (certificates only), in DER, as `cacerts-res` carries them.
+    pub fn trusted_pkcs7(&self) -> Result<Vec<u8>, fdo_pki::Error> {
+        let snapshot = self.snapshot();
+        let all: Vec<&[u8]> = snapshot.trusted_certificates().into_iter().map(Certificate::der).collect();
+        fdo_pki::pkcs7::build_certs_only(&all)
     }
 }
 

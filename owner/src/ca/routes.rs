@@ -40,7 +40,7 @@ fn view(certificate: &Certificate) -> Result<AuthorityView, Problem> {
 
 /// The root and the issuing CA.
 pub async fn get(app: web::Data<App>, _: Require<Read>) -> Result<web::Json<CaView>, Problem> {
-    Ok(web::Json(CaView { root: view(app.ca.root())?, issuing: view(app.ca.issuing())? }))
+    Ok(web::Json(CaView { root: view(&app.ca.anchor())?, issuing: view(app.ca.active().certificate())? }))
 }
 
 /// The certificates that it issued.

@@ -41,6 +41,8 @@ pub struct CaSettings {
     pub rsa_device_keys: bool,
     /// Whether devices that ask for it get a key that is made here, instead of making their own.
     pub server_key_generation: bool,
+    /// Into how many lists the revoked certificates of a CA are divided, 1 to 256; it counts for new certificates.
+    pub crl_shards: u16,
 }
 
 impl Default for CaSettings {
@@ -51,6 +53,7 @@ impl Default for CaSettings {
             validity_days: 90,
             rsa_device_keys: false,
             server_key_generation: false,
+            crl_shards: 256,
         }
     }
 }

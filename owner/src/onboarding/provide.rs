@@ -9,7 +9,7 @@ use super::stage::Facts;
 use super::store::Phase;
 use super::{Conversation, in_use, server_key, store};
 use crate::app::App;
-use crate::ca::{self, Requester};
+use crate::ca::{self, Granted, Origin, Requester};
 use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
 use crate::uploads::{self, Incoming};
 
@@ -49,8 +49,8 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
     Ok(match need {
         Need::Issue { csr, .. } => issue(app, facts, plan, &csr).await?,
         Need::GenerateKey { csr } => server_key::generate(app, facts, plan, &csr).await?,
-        Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.chain_pkcs7()?),
-        Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.root().der().to_vec()),
+        Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.trusted_pkcs7()?),
+        Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.anchor().der().to_vec()),
         Need::CsrAttributes => Provision::CsrAttributes(NO_ATTRIBUTES.to_vec()),
         Need::ReadFile { offset, length, .. } => plan.read(app, offset, length).await,
         Need::StoreUpload { name, offset, data } => {
@@ -98,11 +98,12 @@ pub(super) async fn issue(
         device_id: &facts.device_id,
         serial: facts.serial.as_deref(),
         guid: facts.next_guid.unwrap_or(facts.guid),
-        session: &facts.id,
-        pending_until: open_until(app, now),
+        origin: Origin::To2 { session: &facts.id, pending_until: open_until(app, now) },
     };
-    match app.ca.issue_ldevid(&app.db, csr, &requester, now, &mut app.random.rng()).await {
-        Ok(issued) => {
+    match app.ca.issue(&app.db, ca::LDEVID, csr, &requester, now, &mut app.random.rng()).await {
+        // `fdo.csr` cannot say "later": TO2 goes on, and the device asks by EST.
+        Ok(Granted::Pending { .. }) => Ok(Provision::Refused(CsrError::NotSupported)),
+        Ok(Granted::Issued(issued)) => {
             let serial = issued.serial().to_string();
             if !plan.certificates.contains(&serial) {
                 plan.certificates.push(serial);

@@ -1,4 +1,4 @@
-//! A CA of this owner; `kind` is "root" or "issuing", its key is sealed.
+//! A CA that this owner trusts; `kind` is its id. Its key is sealed, and empty where the key is not here.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,6 +10,15 @@ pub struct Model {
     pub certificate: Vec<u8>,
     pub sealed_key: Vec<u8>,
     pub created: i64,
+    /// "root", "issuing" or "external".
+    pub role: String,
+    /// "active", "trusted" or "retired".
+    pub state: String,
+    /// What stands above the certificate, in PEM, where that is not our own root.
+    pub chain: Option<Vec<u8>>,
+    /// How an external CA is reached, sealed.
+    pub settings: Option<Vec<u8>>,
+    pub updated: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ pub struct Model {
     pub device_id: String,
     pub device_serial: Option<String>,
     pub subject: String,
+    /// The claim to the key, unique: `key_sha256`, and what follows it where a key is certified once more.
     pub spki: String,
     pub tbs: Vec<u8>,
     pub der: Option<Vec<u8>>,
@@ -21,6 +22,21 @@ pub struct Model {
     pub created: i64,
     pub revoked: Option<i64>,
     pub reason: Option<String>,
+    pub authority: String,
+    pub profile: String,
+    /// SHA-256 of the DER in hexadecimal, once there is one.
+    pub fingerprint: Option<String>,
+    pub key_type: Option<String>,
+    /// SHA-256 of the SubjectPublicKeyInfo in hexadecimal.
+    pub key_sha256: Option<String>,
+    pub not_before: i64,
+    pub shard: i32,
+    pub origin: String,
+    /// SHA-256 of the certification request in hexadecimal.
+    pub request: Option<String>,
+    pub replaces: Option<String>,
+    pub reason_code: Option<i32>,
+    pub updated: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

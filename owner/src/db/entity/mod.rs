@@ -1,14 +1,17 @@
 //! One file a table; only `store.rs` files use them.
 
 pub mod authority;
+pub mod ca_revision;
 pub mod certificate;
 pub mod claim;
 pub mod device;
 pub mod device_guid;
+pub mod enrollment_request;
 pub mod manufacturer;
 pub mod network;
 pub mod onboarding;
 pub mod plan;
+pub mod profile;
 pub mod redirect;
 pub mod registration;
 pub mod resale;

@@ -13,6 +13,8 @@ mod m20261101_000022_uploads;
 mod m20261125_000030_resales;
 mod m20261125_000040_receipts;
 mod m20261125_000050_redirect;
+mod m20261126_000060_certificates;
+mod m20261126_000061_profiles;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -37,6 +39,8 @@ impl MigratorTrait for Migrator {
         migrations.extend(fdo_service::database::transfer_migrations());
         migrations.push(Box::new(m20261125_000040_receipts::Migration));
         migrations.push(Box::new(m20261125_000050_redirect::Migration));
+        migrations.push(Box::new(m20261126_000060_certificates::Migration));
+        migrations.push(Box::new(m20261126_000061_profiles::Migration));
         migrations
     }
 }

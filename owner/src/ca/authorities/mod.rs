@@ -1,0 +1,250 @@
+//! The CAs that this owner trusts: a root whose key is not here while it serves, one issuing CA that is active, others
+//! that devices still hold certificates of.
+
+pub(super) mod creation;
+pub(super) mod store;
+
+use std::fmt;
+use std::sync::Arc;
+
+use fdo_pki::{Certificate, Issuer};
+use fdo_protocol::crypto::SigningKey;
+use fdo_service::sessions::SealingKey;
+use serde::{Deserialize, Serialize};
+
+use super::OpenError;
+use store::StoredAuthority;
+
+/// The id of the root that is made on the first start.
+pub const ROOT: &str = "root";
+/// The id of the first issuing CA.
+pub const ISSUING: &str = "issuing";
+const SEAL: &str = "ca issuing key";
+
+/// What a CA is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Signs issuing CAs only.
+    Root,
+    /// Signs devices' certificates; its key is here.
+    Issuing,
+    /// Somebody else's, which signs what it is sent.
+    External,
+}
+
+/// Whether certificates come from a CA, and whether those that did are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// New certificates come from it. Of the issuing CAs one is active.
+    Active,
+    /// Its certificates hold, but new ones come from another.
+    Trusted,
+    /// Nothing of it holds any more.
+    Retired,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Root, Self::Issuing, Self::External];
+
+    /// As it stands in the API and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Issuing => "issuing",
+            Self::External => "external",
+        }
+    }
+}
+
+impl Standing {
+    const ALL: [Self; 3] = [Self::Active, Self::Trusted, Self::Retired];
+
+    /// As it stands in the API and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Trusted => "trusted",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A CA that this owner knows.
+pub struct Authority {
+    pub id: String,
+    pub role: Role,
+    pub standing: Standing,
+    pub created: u64,
+    certificate: Certificate,
+    chain: Vec<Certificate>,
+    signing: Option<Arc<Signing>>,
+}
+
+struct Signing {
+    issuer: Issuer,
+    key: SigningKey,
+}
+
+impl Authority {
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// What stands above it, where that is not our own root: the nearest first.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// Whether certificates of it hold.
+    pub fn is_trusted(&self) -> bool {
+        self.standing != Standing::Retired
+    }
+
+    /// Whether it signs with a key that is here.
+    pub fn has_key(&self) -> bool {
+        self.signing.is_some()
+    }
+
+    fn open(stored: &StoredAuthority, sealing: &SealingKey) -> Result<Self, OpenError> {
+        let certificate = Certificate::parse(&stored.certificate)?;
+        let signing = match stored.role {
+            Role::Issuing => {
+                let der = sealing
+                    .derive(SEAL)
+                    .open(&stored.certificate, &stored.sealed_key)
+                    .map_err(|_| OpenError::Sealed)?;
+                let key = SigningKey::from_der(&der).map_err(OpenError::Key)?;
+                Some(Arc::new(Signing { issuer: Issuer::new(&certificate)?, key }))
+            }
+            Role::Root | Role::External => None,
+        };
+        Ok(Self {
+            id: stored.id.clone(),
+            role: stored.role,
+            standing: stored.standing,
+            created: stored.created,
+            chain: stored.chain.as_deref().map_or(Ok(Vec::new()), read_chain)?,
+            certificate,
+            signing,
+        })
+    }
+}
+
+fn read_chain(pem: &[u8]) -> Result<Vec<Certificate>, fdo_pki::Error> {
+    fdo_pki::pem::decode_certificates(&String::from_utf8_lossy(pem))?
+        .iter()
+        .map(|der| Certificate::parse(der))
+        .collect()
+}
+
+/// An issuing CA with its key: for certificates, CRLs and OCSP.
+#[derive(Clone)]
+pub struct Signer {
+    authority: Arc<Authority>,
+    signing: Arc<Signing>,
+}
+
+impl Signer {
+    fn new(authority: &Arc<Authority>) -> Option<Self> {
+        let signing = authority.signing.clone()?;
+        Some(Self { authority: authority.clone(), signing })
+    }
+
+    /// The CA's id.
+    pub fn id(&self) -> &str {
+        &self.authority.id
+    }
+
+    /// The CA's certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.authority.certificate
+    }
+
+    /// The CA as an issuer of certificates.
+    pub fn issuer(&self) -> &Issuer {
+        &self.signing.issuer
+    }
+
+    /// The CA's key.
+    pub fn key(&self) -> &SigningKey {
+        &self.signing.key
+    }
+}
+
+/// All CAs at one moment; a change makes another snapshot.
+pub(super) struct Snapshot {
+    pub revision: i64,
+    authorities: Vec<Arc<Authority>>,
+    active: Signer,
+}
+
+impl Snapshot {
+    pub fn open(stored: &[StoredAuthority], revision: i64, sealing: &SealingKey) -> Result<Self, OpenError> {
+        let open = |stored: &StoredAuthority| Authority::open(stored, sealing).map(Arc::new);
+        let mut authorities = stored.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        authorities.sort_by_key(|authority| {
+            let roles = [Role::Issuing, Role::Root, Role::External];
+            (roles.iter().position(|role| *role == authority.role), authority.standing as u8, authority.created)
+        });
+        let is_active = |authority: &&Arc<Authority>| {
+            authority.role == Role::Issuing && authority.standing == Standing::Active
+        };
+        let active = authorities.iter().find(is_active).and_then(Signer::new).ok_or(OpenError::NoneActive)?;
+        Ok(Self { revision, authorities, active })
+    }
+
+    pub fn active(&self) -> &Signer {
+        &self.active
+    }
+
+    pub fn authorities(&self) -> &[Arc<Authority>] {
+        &self.authorities
+    }
+
+    pub fn find(&self, id: &str) -> Option<&Arc<Authority>> {
+        self.authorities.iter().find(|authority| authority.id == id)
+    }
+
+    pub fn signer(&self, id: &str) -> Option<Signer> {
+        self.find(id).and_then(Signer::new)
+    }
+
+    /// Every CA certificate that devices are to trust: the active CA first, then the others, then the roots.
+    pub fn trusted_certificates(&self) -> Vec<&Certificate> {
+        let mut found: Vec<&Certificate> = Vec::new();
+        let trusted = || self.authorities.iter().filter(|authority| authority.is_trusted());
+        let own = trusted().map(|authority| authority.certificate());
+        for certificate in own.chain(trusted().flat_map(|authority| authority.chain())) {
+            if !found.iter().any(|known| known.der() == certificate.der()) {
+                found.push(certificate);
+            }
+        }
+        found
+    }
+
+    /// The certificates above the active CA, the nearest first.
+    pub fn above_active(&self) -> Vec<&Certificate> {
+        if !self.active.authority.chain.is_empty() {
+            return self.active.authority.chain.iter().collect();
+        }
+        let roots = self.authorities.iter().filter(|authority| authority.role == Role::Root);
+        let signed =
+            |root: &&Arc<Authority>| self.active.certificate().verify_signed_by(root.certificate()).is_ok();
+        roots.filter(signed).map(|root| root.certificate()).collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! Rows of CAs, and the count of their changes.
+
+use fdo_service::sessions::SealingKey;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, TransactionTrait};
+
+use super::{Role, Snapshot, Standing};
+use crate::ca::OpenError;
+use crate::db::entity::{authority, ca_revision};
+use crate::db::{signed, unsigned};
+
+/// A CA as its row has it; the key is sealed, and empty where it is not here.
+pub(in crate::ca) struct StoredAuthority {
+    pub id: String,
+    pub role: Role,
+    pub standing: Standing,
+    pub certificate: Vec<u8>,
+    pub sealed_key: Vec<u8>,
+    pub chain: Option<Vec<u8>>,
+    pub settings: Option<Vec<u8>>,
+    pub created: u64,
+    pub updated: u64,
+}
+
+impl TryFrom<authority::Model> for StoredAuthority {
+    type Error = DbErr;
+
+    fn try_from(row: authority::Model) -> Result<Self, DbErr> {
+        let bad = |column: &str| DbErr::Type(format!("authority.{column} holds an impossible value"));
+        let role = Role::ALL.into_iter().find(|role| role.name() == row.role);
+        let standing = Standing::ALL.into_iter().find(|standing| standing.name() == row.state);
+        Ok(Self {
+            id: row.kind,
+            role: role.ok_or_else(|| bad("role"))?,
+            standing: standing.ok_or_else(|| bad("state"))?,
+            certificate: row.certificate,
+            sealed_key: row.sealed_key,
+            chain: row.chain,
+            settings: row.settings,
+            created: unsigned(row.created),
+            updated: unsigned(row.updated),
+        })
+    }
+}
+
+/// The count of changes.
+pub(in crate::ca) async fn revision(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let row = ca_revision::Entity::find_by_id(1).one(conn).await?;
+    Ok(row.map_or(0, |row| row.revision))
+}
+
+/// Counts a change, in the change's own transaction.
+pub(in crate::ca) async fn count_change(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let revision = ca_revision::Column::Revision;
+    ca_revision::Entity::update_many()
+        .col_expr(revision, Expr::col(revision).add(1))
+        .filter(ca_revision::Column::Id.eq(1))
+        .exec(conn)
+        .await
+        .map(|_| ())
+}
+
+/// All CAs, as they were at one revision; nothing before the first start.
+pub(in crate::ca) async fn load(
+    conn: &impl ConnectionTrait,
+    sealing: &SealingKey,
+) -> Result<Option<Snapshot>, OpenError> {
+    // Counted first: a change in between is then seen the next time.
+    let revision = revision(conn).await?;
+    let rows = authority::Entity::find().order_by_asc(authority::Column::Kind).all(conn).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let stored = rows.into_iter().map(StoredAuthority::try_from).collect::<Result<Vec<_>, _>>()?;
+    Snapshot::open(&stored, revision, sealing).map(Some)
+}
+
+/// Stores CAs that belong together.
+pub(in crate::ca) async fn insert(db: &DatabaseConnection, all: &[StoredAuthority]) -> Result<(), DbErr> {
+    let transaction = db.begin().await?;
+    for stored in all {
+        let row = authority::ActiveModel {
+            kind: Set(stored.id.clone()),
+            certificate: Set(stored.certificate.clone()),
+            sealed_key: Set(stored.sealed_key.clone()),
+            created: Set(signed(stored.created)),
+            role: Set(stored.role.name().to_owned()),
+            state: Set(stored.standing.name().to_owned()),
+            chain: Set(stored.chain.clone()),
+            settings: Set(stored.settings.clone()),
+            updated: Set(signed(stored.updated)),
+        };
+        authority::Entity::insert(row).exec_without_returning(&transaction).await?;
+    }
+    count_change(&transaction).await?;
+    transaction.commit().await
+}
