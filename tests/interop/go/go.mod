@@ -1,4 +1,5 @@
-// Peers of the interoperability run: go-fdo-client as it is, and three services on top of the library go-fdo.
+// Peers of the interoperability run: go-fdo-client as it is, and three services on top of the library go-fdo. go-fdo-server
+// pins another go-fdo and has a module of its own, `server`.
 module firstlight.invalid/interop
 
 go 1.25.5

@@ -1,5 +1,6 @@
 // Three FDO services on top of the library go-fdo, each a process of its own: manufacturer, rendezvous and owner. They
-// are what Firstlight's device and services talk to in the interoperability run; what they keep, they keep in memory.
+// are what Firstlight's device talks to in the interoperability run where go-fdo-server lacks what the library has: an
+// owner's key of RSA 3072. What they keep, they keep in memory.
 //
 // FDO is spoken under /fdo/101/msg; the test drives the rest of the paths. The first line on standard output is the URL.
 package main
@@ -27,7 +28,6 @@ func main() {
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	rendezvous := flags.String("rendezvous", "", "where devices look for their owner (manufacturer)")
-	uploads := flags.String("uploads", "", "the directory of what devices send (owner)")
 	lifetime := flags.Duration("lifetime", 15*time.Minute, "it stops by itself after this time")
 	_ = flags.Parse(os.Args[2:])
 	time.AfterFunc(*lifetime, func() { fail("the lifetime is over") })
@@ -41,7 +41,7 @@ func main() {
 	case "rendezvous":
 		rendezvousService(mux)
 	case "owner":
-		check(owner(mux, *uploads, listener.Addr().(*net.TCPAddr)))
+		check(owner(mux, listener.Addr().(*net.TCPAddr)))
 	default:
 		fail("there is no service " + os.Args[1])
 	}

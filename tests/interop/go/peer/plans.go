@@ -3,14 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/fido-device-onboard/go-fdo/fsim"
@@ -21,20 +17,16 @@ import (
 // step is one module for one device, as the test asks for it.
 type step struct {
 	Module string `json:"module"`
-	// Name is the file's on the device (download, wget, upload).
-	Name string `json:"name,omitempty"`
-	// File is what is sent (download), or what the device's file is compared with by the test (wget).
-	File    string   `json:"file,omitempty"`
-	URL     string   `json:"url,omitempty"`
-	Command string   `json:"command,omitempty"`
-	Args    []string `json:"args,omitempty"`
+	// Name is the file's on the device.
+	Name string `json:"name"`
+	// File is what is sent.
+	File string `json:"file"`
 }
 
 // provision is a step that runs.
 type provision struct {
 	name   string
 	module serviceinfo.OwnerModule
-	output *bytes.Buffer
 }
 
 // outcome is how far a device has come.
@@ -43,20 +35,18 @@ type outcome struct {
 	Next    string   `json:"next"`
 	Devmod  []string `json:"devmod"`
 	Skipped []string `json:"skipped"`
-	Output  string   `json:"output"`
 }
 
 // plans say what each device gets.
 type plans struct {
 	state    *state
-	uploads  string
 	mutex    sync.Mutex
 	steps    map[protocol.GUID][]step
 	outcomes map[protocol.GUID]*outcome
 }
 
-func newPlans(s *state, uploads string) *plans {
-	return &plans{state: s, uploads: uploads, steps: map[protocol.GUID][]step{}, outcomes: map[protocol.GUID]*outcome{}}
+func newPlans(s *state) *plans {
+	return &plans{state: s, steps: map[protocol.GUID][]step{}, outcomes: map[protocol.GUID]*outcome{}}
 }
 
 func (p *plans) set(guid protocol.GUID, steps []step) {
@@ -104,7 +94,7 @@ func (p *plans) NextModule(ctx context.Context) (bool, error) {
 				told.Skipped = append(told.Skipped, step.Module)
 				continue
 			}
-			started, err := p.start(found.guid, step)
+			started, err := start(step)
 			if err != nil {
 				return false, err
 			}
@@ -118,7 +108,7 @@ func (p *plans) NextModule(ctx context.Context) (bool, error) {
 // CleanupModules has nothing to clean: devices that give up are few, and the process is short-lived.
 func (p *plans) CleanupModules(context.Context) {}
 
-func (p *plans) start(guid protocol.GUID, step step) (provision, error) {
+func start(step step) (provision, error) {
 	switch step.Module {
 	case "fdo.download":
 		contents, err := os.ReadFile(step.File)
@@ -130,40 +120,6 @@ func (p *plans) start(guid protocol.GUID, step step) (provision, error) {
 			Contents:     bytes.NewReader(contents),
 			MustDownload: true,
 		}}, nil
-	case "fdo.upload":
-		directory := filepath.Join(p.uploads, hex.EncodeToString(guid[:]))
-		if err := os.MkdirAll(directory, 0o700); err != nil {
-			return provision{}, err
-		}
-		return provision{name: step.Module, module: &fsim.UploadRequest{
-			Dir:        directory,
-			Name:       step.Name,
-			CreateTemp: func() (*os.File, error) { return os.CreateTemp(directory, ".upload-*") },
-		}}, nil
-	case "fdo.wget":
-		contents, err := os.ReadFile(step.File)
-		if err != nil {
-			return provision{}, err
-		}
-		from, err := url.Parse(step.URL)
-		if err != nil {
-			return provision{}, err
-		}
-		sum := sha512.Sum384(contents)
-		return provision{name: step.Module, module: &fsim.WgetCommand{
-			Name:     step.Name,
-			URL:      from,
-			Length:   int64(len(contents)),
-			Checksum: sum[:],
-		}}, nil
-	case "fdo.command":
-		output := new(bytes.Buffer)
-		return provision{name: step.Module, output: output, module: &fsim.RunCommand{
-			Command: step.Command,
-			Args:    step.Args,
-			Stdout:  output,
-			Stderr:  output,
-		}}, nil
 	}
 	return provision{}, fmt.Errorf("there is no module %q", step.Module)
 }
@@ -174,12 +130,6 @@ func (p *plans) done(ctx context.Context, old, next protocol.GUID) {
 	if err != nil {
 		return
 	}
-	var output strings.Builder
-	for _, provision := range found.provisioned {
-		if provision.output != nil {
-			output.WriteString(provision.output.String())
-		}
-	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	told, ok := p.outcomes[old]
@@ -187,5 +137,5 @@ func (p *plans) done(ctx context.Context, old, next protocol.GUID) {
 		told = &outcome{Devmod: found.modules}
 		p.outcomes[old] = told
 	}
-	told.Done, told.Next, told.Output = true, hex.EncodeToString(next[:]), output.String()
+	told.Done, told.Next = true, hex.EncodeToString(next[:])
 }

@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -58,10 +57,6 @@ func manufacturer(mux *http.ServeMux, rendezvous string) error {
 		},
 		RvInfo: func(context.Context, *fdo.Voucher) ([][]protocol.RvInstruction, error) { return rvInfo, nil },
 	}})
-	route(mux, "GET /keys", func(protocol.GUID, []byte) (any, error) { return s.pem() })
-	route(mux, "GET /device-ca", func(protocol.GUID, []byte) (any, error) {
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caChain[0].Raw}), nil
-	})
 	route(mux, "POST /vouchers/{guid}/extend", func(guid protocol.GUID, body []byte) (any, error) {
 		voucher, err := s.Voucher(context.Background(), guid)
 		if err != nil {
@@ -92,13 +87,13 @@ func rendezvousService(mux *http.ServeMux) {
 }
 
 // owner speaks TO0 as a client and TO2 as a server.
-func owner(mux *http.ServeMux, uploads string, address *net.TCPAddr) error {
+func owner(mux *http.ServeMux, address *net.TCPAddr) error {
 	s := newState()
 	var err error
 	if s.keys, err = newKeys(); err != nil {
 		return err
 	}
-	plans := newPlans(s, uploads)
+	plans := newPlans(s)
 	s.onReplace = plans.done
 	mux.Handle("POST /fdo/101/msg/{msg}", &fdohttp.Handler{Tokens: s, TO2Responder: &fdo.TO2Server{
 		Session:   s,

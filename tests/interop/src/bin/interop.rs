@@ -1,12 +1,14 @@
 //! `just interop`: measures the interoperability matrix with the programs of others, prints it, and fails where a cell
-//! is red without being excused, or where the documents say something else.
+//! is red without being excused, or where the documents say something else. Without Go it says so and succeeds, unless
+//! FDO_REQUIRE_INTEROP=1 makes that an error.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use fdo_interop::matrix::{Cell, Expectations, Outcome, Peers, Report, World, cells, find_go, run};
+use fdo_interop::matrix::{Expectations, Outcome, Peers, Place, Report, World, cells, find_go, run};
 
 /// Measure the interoperability matrix.
 #[derive(Parser)]
@@ -34,6 +36,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let go = match find_go() {
         Ok(go) => go,
+        Err(why) if std::env::var_os("FDO_REQUIRE_INTEROP").is_some_and(|value| value == "1") => {
+            say(&format!("interop: FDO_REQUIRE_INTEROP is set, and {why}"));
+            return Ok(ExitCode::FAILURE);
+        }
         Err(why) => {
             say(&format!("interop: skipped: {why}"));
             return Ok(ExitCode::SUCCESS);
@@ -62,26 +68,34 @@ async fn measure(arguments: &Arguments, go: &Path) -> anyhow::Result<ExitCode> {
     );
     let results = target.join("interop");
     let peers = Peers::build(go, &results.join("bin"))?;
-    let expected = Expectations::read(&here.join("expected.toml"))?;
+    let mut expected = Expectations::read(&here.join("expected.toml"))?;
+    let is_wanted = |place: &Place| arguments.only.as_ref().is_none_or(|only| place.to_string().contains(only));
     let mut cells = cells();
-    if let Some(only) = &arguments.only {
-        cells.retain(|cell| cell.to_string().contains(only));
-    }
+    cells.retain(|cell| is_wanted(&cell.place));
+    expected.retain(|name| arguments.only.as_ref().is_none_or(|only| name.contains(only)));
 
     let directory = tempfile::Builder::new().prefix("firstlight-interop-").tempdir()?;
     let path = if arguments.keep { directory.keep() } else { directory.path().to_owned() };
-    let world = World::start(peers, &path).await?;
-    let tell = |cell: &Cell, outcome: &Outcome| match outcome {
-        Outcome::Green => say(&format!("yes  {cell}")),
-        Outcome::Red(why) => say(&format!("NO   {cell}: {why}")),
+    let world = Arc::new(World::start(peers, &path).await?);
+    let tell = |place: &Place, outcome: &Outcome| match outcome {
+        Outcome::Green => say(&format!("yes  {place}")),
+        Outcome::Red(why) => say(&format!("NO   {place}: {why}")),
     };
-    let outcomes = run(world, &cells, arguments.at_a_time, tell).await;
+    let outcomes = run(&world, &cells, arguments.at_a_time, |cell, outcome| tell(&cell.place, outcome)).await;
+    let mut all: Vec<_> = cells.into_iter().map(|cell| cell.place).zip(outcomes).collect();
+    let mut checks = world.owner_keys().await;
+    checks.retain(|(place, _)| is_wanted(place));
+    for (place, outcome) in &checks {
+        tell(place, outcome);
+    }
+    all.extend(checks);
+    drop(world);
     if arguments.keep {
         say(&format!("kept: {}", path.display()));
     }
 
     let document = here.join("../../docs/interop.md");
-    let mut report = Report::new(&cells, &outcomes, &expected);
+    let mut report = Report::new(&all, &expected);
     std::fs::write(results.join("matrix.md"), &report.tables)?;
     match &arguments.only {
         Some(_) => {}
@@ -89,8 +103,8 @@ async fn measure(arguments: &Arguments, go: &Path) -> anyhow::Result<ExitCode> {
         None => report.compare(&document)?,
     }
     say(&format!("\n{}\n", report.tables));
-    let green = outcomes.iter().filter(|outcome| **outcome == Outcome::Green).count();
-    say(&format!("{green} of {} cells are green", cells.len()));
+    let green = all.iter().filter(|(_, outcome)| *outcome == Outcome::Green).count();
+    say(&format!("{green} of {} cells are green", all.len()));
     for complaint in &report.complaints {
         say(&format!("FAILED: {complaint}"));
     }

@@ -7,8 +7,24 @@ use std::fmt;
 pub enum By {
     /// Firstlight.
     Us,
-    /// go-fdo-client and go-fdo.
+    /// go-fdo-client and go-fdo-server.
     Go,
+    /// Services of ours on the library go-fdo, `go/peer`.
+    Library,
+}
+
+impl By {
+    fn device(self) -> &'static str {
+        if self == Self::Us { "ours" } else { "go-fdo-client" }
+    }
+
+    fn server(self) -> &'static str {
+        match self {
+            Self::Us => "ours",
+            Self::Go => "go-fdo-server",
+            Self::Library => "go-fdo",
+        }
+    }
 }
 
 /// The device's key, whose type maker's and owner's keys share.
@@ -32,6 +48,9 @@ impl Key {
             Self::Rsa3072 => "rsa3072",
         }
     }
+
+    /// Those that go-fdo-server takes as its owner's key.
+    pub const OF_GO_OWNER: [Self; 3] = [Self::Ec256, Self::Ec384, Self::Rsa2048];
 
     /// As Firstlight names it.
     pub fn our_name(self) -> &'static str {
@@ -86,11 +105,26 @@ impl Module {
     }
 }
 
+/// Where an outcome stands in the report: table, row, column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(pub [String; 3]);
+
+impl Place {
+    pub fn new(table: &str, row: &str, column: &str) -> Self {
+        Self([table, row, column].map(str::to_owned))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0.join(" / "))
+    }
+}
+
 /// One device from its birth to its owner.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// Where it stands in the report: table, row, column.
-    pub place: [String; 3],
+    pub place: Place,
     pub device: By,
     pub maker: By,
     pub rendezvous: By,
@@ -105,14 +139,9 @@ pub struct Cell {
     pub modules: Vec<Module>,
 }
 
-impl fmt::Display for Cell {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.place.join(" / "))
-    }
-}
-
 const THEIR_DEVICE: &str = "go-fdo-client with our three services";
-const OUR_DEVICE: &str = "our device with go-fdo's three services";
+const OUR_DEVICE: &str = "our device with go-fdo-server's three services";
+const OUR_DEVICE_LIBRARY: &str = "our device with three services on the library go-fdo";
 const ENCODED: &str = "maker's key asked for by go-fdo-client, our three services";
 const MODULES: &str = "service-info modules";
 const CROSSINGS: &str = "services of both";
@@ -122,54 +151,55 @@ pub fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     // One file in each: what a cipher gets wrong may show only with data.
     let small = [Module::Download];
-    for (table, device, services) in [(THEIR_DEVICE, By::Go, By::Us), (OUR_DEVICE, By::Us, By::Go)] {
-        for (key, exchange) in
-            Key::ALL.into_iter().flat_map(|key| key.exchanges().iter().map(move |name| (key, *name)))
-        {
+    for (table, keys, device, services) in [
+        (THEIR_DEVICE, &Key::ALL[..], By::Go, By::Us),
+        (OUR_DEVICE, &Key::OF_GO_OWNER, By::Us, By::Go),
+        (OUR_DEVICE_LIBRARY, &[Key::Rsa3072], By::Us, By::Library),
+    ] {
+        for (key, exchange) in keys.iter().flat_map(|key| key.exchanges().iter().map(move |name| (*key, *name))) {
             for cipher in CIPHERS {
-                let place = [table.to_owned(), format!("{}, {exchange}", key.name()), cipher.to_owned()];
+                let place = Place::new(table, &format!("{}, {exchange}", key.name()), cipher);
                 cells.push(cell(place, [device, services, services, services], key, exchange, cipher, &small));
             }
         }
     }
     for (column, device, services) in
-        [("go-fdo-client, our services", By::Go, By::Us), ("our device, go-fdo's services", By::Us, By::Go)]
+        [("go-fdo-client, our services", By::Go, By::Us), ("our device, go-fdo-server", By::Us, By::Go)]
     {
         for module in Module::ALL {
-            let place = [MODULES.to_owned(), module.name().to_owned(), column.to_owned()];
+            let place = Place::new(MODULES, module.name(), column);
             cells.push(simple(place, [device, services, services, services], Key::Ec256, &[module]));
         }
     }
     for encoding in ENCODINGS {
         for key in Key::ALL {
-            let place = [ENCODED.to_owned(), encoding.to_owned(), key.name().to_owned()];
+            let place = Place::new(ENCODED, encoding, key.name());
             cells.push(Cell { encoding, ..simple(place, [By::Go, By::Us, By::Us, By::Us], key, &small) });
         }
     }
-    for (row, parties) in [
-        ("device go-fdo, voucher go-fdo, rendezvous ours, owner ours", [By::Go, By::Go, By::Us, By::Us]),
-        ("device go-fdo, voucher go-fdo, rendezvous go-fdo, owner ours", [By::Go, By::Go, By::Go, By::Us]),
-        ("device go-fdo, voucher ours, rendezvous go-fdo, owner ours", [By::Go, By::Us, By::Go, By::Us]),
-        ("device go-fdo, voucher go-fdo, rendezvous ours, owner go-fdo", [By::Go, By::Go, By::Us, By::Go]),
-        ("device go-fdo, voucher ours, rendezvous go-fdo, owner go-fdo", [By::Go, By::Us, By::Go, By::Go]),
-        ("device go-fdo, voucher ours, rendezvous ours, owner go-fdo", [By::Go, By::Us, By::Us, By::Go]),
-        ("device ours, voucher go-fdo, rendezvous ours, owner ours", [By::Us, By::Go, By::Us, By::Us]),
-        ("device ours, voucher go-fdo, rendezvous go-fdo, owner ours", [By::Us, By::Go, By::Go, By::Us]),
-        ("device ours, voucher ours, rendezvous go-fdo, owner ours", [By::Us, By::Us, By::Go, By::Us]),
-        ("device ours, voucher go-fdo, rendezvous ours, owner go-fdo", [By::Us, By::Go, By::Us, By::Go]),
-        ("device ours, voucher ours, rendezvous go-fdo, owner go-fdo", [By::Us, By::Us, By::Go, By::Go]),
-        ("device ours, voucher ours, rendezvous ours, owner go-fdo", [By::Us, By::Us, By::Us, By::Go]),
-    ] {
-        for key in Key::ALL {
-            let place = [CROSSINGS.to_owned(), row.to_owned(), key.name().to_owned()];
-            cells.push(simple(place, parties, key, &small));
+    for device in [By::Go, By::Us] {
+        for (maker, rendezvous, owner) in [
+            (By::Go, By::Us, By::Us),
+            (By::Go, By::Go, By::Us),
+            (By::Us, By::Go, By::Us),
+            (By::Go, By::Us, By::Go),
+            (By::Us, By::Go, By::Go),
+            (By::Us, By::Us, By::Go),
+        ] {
+            let [voucher, at, to] = [maker, rendezvous, owner].map(By::server);
+            let row = format!("device {}, voucher {voucher}, rendezvous {at}, owner {to}", device.device());
+            for key in if owner == By::Go { &Key::OF_GO_OWNER[..] } else { &Key::ALL } {
+                let place = Place::new(CROSSINGS, &row, key.name());
+                cells.push(simple(place, [device, maker, rendezvous, owner], *key, &small));
+            }
         }
     }
-    for (row, device) in [("go-fdo", By::Go), ("ours", By::Us)] {
-        for key in Key::ALL {
-            let row = format!("device {row}, voucher ours, resold by our owner, rendezvous ours, owner go-fdo");
-            let place = [CROSSINGS.to_owned(), row, key.name().to_owned()];
-            let cell = simple(place, [device, By::Us, By::Us, By::Go], key, &small);
+    for device in [By::Go, By::Us] {
+        let of = device.device();
+        let row = format!("device {of}, voucher ours, resold by our owner, rendezvous ours, owner go-fdo-server");
+        for key in Key::OF_GO_OWNER {
+            let cell =
+                simple(Place::new(CROSSINGS, &row, key.name()), [device, By::Us, By::Us, By::Go], key, &small);
             cells.push(Cell { resold: true, ..cell });
         }
     }
@@ -177,12 +207,12 @@ pub fn cells() -> Vec<Cell> {
 }
 
 /// With the first key exchange of its key, and the cipher that everybody has.
-fn simple(place: [String; 3], parties: [By; 4], key: Key, modules: &[Module]) -> Cell {
+fn simple(place: Place, parties: [By; 4], key: Key, modules: &[Module]) -> Cell {
     cell(place, parties, key, key.exchanges()[0], CIPHERS[0], modules)
 }
 
 fn cell(
-    place: [String; 3],
+    place: Place,
     [device, maker, rendezvous, owner]: [By; 4],
     key: Key,
     exchange: &'static str,

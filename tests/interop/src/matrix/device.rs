@@ -46,7 +46,7 @@ impl<'a> Device<'a> {
                 let told = self.go(&["print"], "print.log", Watch::Exit).await?;
                 guid_in(&told).context("go-fdo-client has no GUID after DI")
             }
-            By::Us => {
+            By::Us | By::Library => {
                 let init = ["init", "--manufacturer", maker, "--serial", serial, "--model", "gateway"];
                 let told = self.ours(&[&init[..], &["--key-type", key.our_name()]].concat(), "di.log").await?;
                 let told: Value = serde_json::from_str(&told)?;
@@ -68,7 +68,7 @@ impl<'a> Device<'a> {
                 self.go(&[&suite[..], &folders].concat(), "onboard.log", Watch::Onboarding).await?;
                 Ok(())
             }
-            By::Us => {
+            By::Us | By::Library => {
                 let suite = ["onboard", "--key-exchange", exchange, "--cipher", cipher];
                 let settings = ["--enable-commands", "--files-dir", folder];
                 let told = self.ours(&[&suite[..], &settings].concat(), "onboard.log").await?;

@@ -2,15 +2,18 @@
 //! and from those of others, each as a process of its own.
 
 mod cell;
+mod credentials;
 mod device;
 mod files;
+mod library;
 mod ours;
 mod peers;
 mod report;
 mod run;
+mod server;
 mod theirs;
 
-pub use cell::{Cell, cells};
+pub use cell::{Cell, Place, cells};
 pub use peers::{Peers, find_go};
 pub use report::{Expectations, Outcome, Report};
 pub use run::{World, run};

@@ -1,6 +1,6 @@
 //! Our three services as processes, driven through their operator API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fdo_service::cli::ApiClient;
@@ -9,6 +9,7 @@ use fdo_tests::world::free_port;
 use serde_json::{Value, json};
 
 use super::cell::{COMMAND, Key, Module};
+use super::credentials::certify;
 use super::files::{Files, until};
 use super::theirs::Theirs;
 
@@ -122,7 +123,7 @@ impl Ours {
         let (sent, length) = (tokio::fs::File::open(&files.sent).await?, files.content().len() as u64);
         let file: Value = owner.put_file("/api/v1/files/sent.bin", sent, length).await?;
         let mut makers = Vec::new();
-        for (name, rendezvous) in [("maker-a", &rendezvous), ("maker-b", &theirs.rendezvous)] {
+        for (name, rendezvous) in [("maker-a", &rendezvous), ("maker-b", &theirs.rendezvous.url)] {
             let (listen, claims) = (address(), address());
             let settings = with(
                 listeners(&listen, "info"),
@@ -152,25 +153,30 @@ impl Ours {
                 id: enrolled["id"].clone(),
             });
         }
-        for maker in &theirs.makers {
-            let ca = json!({ "kind": "device-ca", "name": "go-fdo", "pem": theirs.device_ca(maker).await? });
-            let _: Value = owner.post("/api/v1/trust", &ca).await?;
-            for key in theirs.keys(maker).await?.into_iter().take(Key::ALL.len()) {
-                let pin = json!({ "kind": "manufacturer-key", "name": "go-fdo", "pem": key });
-                let _: Value = owner.post("/api/v1/trust", &pin).await?;
-            }
-        }
+        let pem = std::fs::read_to_string(&theirs.device_ca.certificate)?;
+        let ca = json!({ "kind": "device-ca", "name": "go-fdo-server", "pem": pem });
+        let _: Value = owner.post("/api/v1/trust", &ca).await?;
         let keys: Value = owner.get("/api/v1/keys").await?;
         let owner_keys = keys["items"].as_array().cloned().unwrap_or_default();
         let http = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self { rendezvous, makers, owner, http, owner_keys, file, _processes: starter.processes })
     }
 
-    /// The owner's public key of a type, PEM.
-    pub fn owner_key(&self, key: Key) -> anyhow::Result<&str> {
+    /// A certificate for the owner's key of a type, as makers of others ask for.
+    pub fn owner_certificate(&self, key: Key, directory: &Path) -> anyhow::Result<PathBuf> {
         let mut fitting = self.owner_keys.iter().filter(|item| item["key_type"] == key.our_name());
         let found = fitting.find(|item| item["preferred"] == true).context("our owner has no such key")?;
-        found["public_key"].as_str().context("our owner's key has no PEM")
+        let file = found["file"].as_str().context("our owner's key has no file")?;
+        let certificate = directory.join(format!("our-owner-{}-cert.pem", key.name()));
+        certify(Path::new(file), "Our fleet", &certificate)?;
+        Ok(certificate)
+    }
+
+    /// The CAs that sign the devices of our maker, PEM.
+    pub async fn device_cas(&self, maker: usize) -> anyhow::Result<String> {
+        let trust: Value = self.makers[maker].api.get("/api/v1/trust").await?;
+        let all = trust["device_cas"].as_array().context("our maker has no device CA")?;
+        Ok(all.iter().filter_map(|ca| ca["certificate"].as_str()).collect())
     }
 
     /// Sells a device to our owner.

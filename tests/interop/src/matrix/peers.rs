@@ -1,11 +1,11 @@
-//! The programs of others, made from Go modules at pinned versions whose sums are in `go/go.sum`.
+//! The programs of others, made from Go modules at pinned versions whose sums are in `go/go.sum` and `go/server/go.sum`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// The oldest Go that go-fdo-client 1.0.0 builds with.
+/// The oldest Go that go-fdo-client 1.0.0 and go-fdo-server 1.0.1 build with.
 const OLDEST: (u32, u32) = (1, 25);
 
 /// Where the programs are.
@@ -13,6 +13,8 @@ const OLDEST: (u32, u32) = (1, 25);
 pub struct Peers {
     /// go-fdo-client, as its authors publish it.
     pub client: PathBuf,
+    /// go-fdo-server, likewise.
+    pub server: PathBuf,
     /// Three services on top of go-fdo, `go/peer`.
     pub services: PathBuf,
 }
@@ -41,17 +43,17 @@ fn parse(version: &str) -> Option<(u32, u32)> {
 }
 
 impl Peers {
-    /// Builds both into `directory`; what is there and up to date is left alone by Go.
+    /// Builds all into `directory`; what is there and up to date is left alone by Go.
     pub fn build(go: &Path, directory: &Path) -> anyhow::Result<Self> {
         let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
         std::fs::create_dir_all(directory)?;
-        let build = |package: &str, name: &str| {
+        let build = |module: &Path, package: &str, name: &str| {
             let program = directory.join(name);
             let status = Command::new(go)
                 .args(["build", "-mod=readonly", "-trimpath", "-o"])
                 .arg(&program)
                 .arg(package)
-                .current_dir(&module)
+                .current_dir(module)
                 // The toolchain that is here, and no source but the module registry.
                 .env("GOTOOLCHAIN", "local")
                 .env("GOWORK", "off")
@@ -63,8 +65,13 @@ impl Peers {
             Ok(program)
         };
         Ok(Self {
-            client: build("github.com/fido-device-onboard/go-fdo-client", "go-fdo-client")?,
-            services: build("./peer", "go-fdo-peer")?,
+            client: build(&module, "github.com/fido-device-onboard/go-fdo-client", "go-fdo-client")?,
+            server: build(
+                &module.join("server"),
+                "github.com/fido-device-onboard/go-fdo-server",
+                "go-fdo-server",
+            )?,
+            services: build(&module, "./peer", "go-fdo-peer")?,
         })
     }
 }

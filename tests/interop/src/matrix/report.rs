@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::cell::Cell;
+use super::cell::Place;
 
 const BEGIN: &str = "<!-- matrix: written by `just interop` -->";
 const END: &str = "<!-- end of matrix -->";
@@ -19,7 +19,16 @@ pub enum Outcome {
     Red(String),
 }
 
-/// Cells that cannot be green, each with the peer's defect.
+impl Outcome {
+    pub fn of(result: anyhow::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Green,
+            Err(error) => Self::Red(format!("{error:#}")),
+        }
+    }
+}
+
+/// Cells that cannot be green, each with the peer's defect, or with the reason why we differ.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expectations {
@@ -32,7 +41,8 @@ pub struct Expectations {
 struct Expected {
     /// As the run prints it: table / row / column.
     name: String,
-    /// What the peer does wrong, and how it was seen.
+    /// What the peer does wrong and how it was seen, or why we do otherwise.
+    #[serde(alias = "reason")]
     defect: String,
 }
 
@@ -41,12 +51,17 @@ impl Expectations {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let read: Self = toml::from_str(&text).with_context(|| file.display().to_string())?;
         match read.cell.iter().find(|expected| expected.defect.trim().is_empty()) {
-            Some(expected) => bail!("{}: {} has no defect", file.display(), expected.name),
+            Some(expected) => bail!("{}: {} has no reason", file.display(), expected.name),
             None => Ok(read),
         }
     }
 
-    fn find(&self, cell: &Cell) -> Option<&Expected> {
+    /// Leaves out those whose names do not fit.
+    pub fn retain(&mut self, fits: impl Fn(&str) -> bool) {
+        self.cell.retain(|expected| fits(&expected.name));
+    }
+
+    fn find(&self, cell: &Place) -> Option<&Expected> {
         let name = cell.to_string();
         self.cell.iter().find(|expected| expected.name == name)
     }
@@ -60,12 +75,12 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(cells: &[Cell], outcomes: &[Outcome], expected: &Expectations) -> Self {
+    pub fn new(seen: &[(Place, Outcome)], expected: &Expectations) -> Self {
         let mut report = Self::default();
         let mut defects: Vec<&str> = Vec::new();
-        let marks: Vec<String> = cells
+        let cells: Vec<&Place> = seen.iter().map(|(place, _)| place).collect();
+        let marks: Vec<String> = seen
             .iter()
-            .zip(outcomes)
             .map(|(cell, outcome)| match (outcome, expected.find(cell)) {
                 (Outcome::Green, None) => "yes".to_owned(),
                 (Outcome::Green, Some(_)) => {
@@ -90,8 +105,8 @@ impl Report {
                 report.complaints.push(format!("expected.toml names {}, which is no cell", name.name));
             }
         }
-        for table in distinct(cells.iter().map(|cell| cell.place[0].as_str())) {
-            report.table(table, cells, &marks);
+        for table in distinct(cells.iter().map(|cell| cell.0[0].as_str())) {
+            report.table(table, &cells, &marks);
         }
         for (at, defect) in defects.iter().enumerate() {
             let _ = writeln!(report.tables, "({}) {}\n", at + 1, defect.trim());
@@ -100,15 +115,15 @@ impl Report {
         report
     }
 
-    fn table(&mut self, name: &str, cells: &[Cell], marks: &[String]) {
-        let inside: Vec<_> = cells.iter().zip(marks).filter(|(cell, _)| cell.place[0] == name).collect();
-        let columns = distinct(inside.iter().map(|(cell, _)| cell.place[2].as_str()));
+    fn table(&mut self, name: &str, cells: &[&Place], marks: &[String]) {
+        let inside: Vec<_> = cells.iter().zip(marks).filter(|(cell, _)| cell.0[0] == name).collect();
+        let columns = distinct(inside.iter().map(|(cell, _)| cell.0[2].as_str()));
         let out = &mut self.tables;
         let _ = writeln!(out, "| {name} | {} |", columns.join(" | "));
         let _ = writeln!(out, "|---|{}", "---|".repeat(columns.len()));
-        for row in distinct(inside.iter().map(|(cell, _)| cell.place[1].as_str())) {
+        for row in distinct(inside.iter().map(|(cell, _)| cell.0[1].as_str())) {
             let mark = |column: &&str| {
-                let found = inside.iter().find(|(cell, _)| cell.place[1] == row && cell.place[2] == **column);
+                let found = inside.iter().find(|(cell, _)| cell.0[1] == row && cell.0[2] == **column);
                 found.map_or("-", |(_, mark)| mark.as_str()).to_owned()
             };
             let _ = writeln!(out, "| {row} | {} |", columns.iter().map(mark).collect::<Vec<_>>().join(" | "));
@@ -155,7 +170,11 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::matrix::cells;
+
+    fn seen(outcomes: &[Outcome]) -> Vec<(Place, Outcome)> {
+        let columns = ["A128GCM", "A256GCM"].into_iter().zip(outcomes);
+        columns.map(|(cipher, outcome)| (Place::new("table", "ec256", cipher), outcome.clone())).collect()
+    }
 
     fn expecting(name: &str) -> Expectations {
         Expectations { cell: vec![Expected { name: name.to_owned(), defect: "it is wrong".to_owned() }] }
@@ -163,20 +182,19 @@ mod tests {
 
     #[test]
     fn a_red_cell_is_a_complaint_unless_it_is_the_peers_fault() {
-        let cells = &cells()[..2];
-        let outcomes = [Outcome::Green, Outcome::Red("seen".to_owned())];
-        let red = Report::new(cells, &outcomes, &Expectations::default());
+        let seen = seen(&[Outcome::Green, Outcome::Red("seen".to_owned())]);
+        let red = Report::new(&seen, &Expectations::default());
         assert!(red.complaints.len() == 1 && red.complaints[0].contains("seen"), "{red:?}");
-        let excused = Report::new(cells, &outcomes, &expecting(&cells[1].to_string()));
+        let excused = Report::new(&seen, &expecting(&seen[1].0.to_string()));
         assert!(excused.complaints.is_empty() && excused.tables.contains("(1) it is wrong"), "{excused:?}");
     }
 
     #[test]
     fn an_expected_failure_that_is_green_or_no_cell_is_a_complaint() {
-        let cells = &cells()[..1];
-        let green = Report::new(cells, &[Outcome::Green], &expecting(&cells[0].to_string()));
+        let seen = seen(&[Outcome::Green]);
+        let green = Report::new(&seen, &expecting(&seen[0].0.to_string()));
         assert!(green.complaints[0].contains("is green"), "{green:?}");
-        let nothing = Report::new(cells, &[Outcome::Green], &expecting("no / such / cell"));
+        let nothing = Report::new(&seen, &expecting("no / such / cell"));
         assert!(nothing.complaints[0].contains("no cell"), "{nothing:?}");
     }
 
@@ -184,8 +202,7 @@ mod tests {
     fn the_document_is_held_against_what_was_measured() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
-        let cells = &cells()[..1];
-        let mut report = Report::new(cells, &[Outcome::Green], &Expectations::default());
+        let mut report = Report::new(&seen(&[Outcome::Green]), &Expectations::default());
         report.compare(file.path()).unwrap();
         assert_eq!(report.complaints.len(), 1);
         report.write(file.path()).unwrap();

@@ -1,121 +1,229 @@
-//! Services by others: `go/peer`, driven over HTTP.
+//! go-fdo-server's three services as its operators run them: keys by `openssl`, configuration files, management calls.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use fdo_tests::process::Process;
-use reqwest::{Client, Method};
-use serde::Serialize;
-use serde_json::Value;
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
 
-use super::cell::Key;
-use super::files::until;
+use super::cell::{By, COMMAND, Cell, Key, Module};
+use super::credentials::{Credentials, sha384, text};
+use super::files::Files;
+use super::server::{Program, Server};
 
-/// A rendezvous, an owner, and a maker for each rendezvous.
+/// A rendezvous; an owner for each key, and for each module more; makers.
 pub struct Theirs {
-    http: Client,
-    pub rendezvous: String,
-    pub owner: String,
-    /// The first sends devices to our rendezvous, the second to theirs.
-    pub makers: [String; 2],
-    /// Where the owner puts what devices send, in a folder for each GUID.
+    program: Program,
+    pub rendezvous: Server,
+    pub device_ca: Credentials,
+    owners: Vec<Owner>,
+    makers: Vec<Maker>,
+}
+
+/// It has one key, and one plan for all devices.
+struct Owner {
+    key: Key,
+    module: Module,
+    credentials: Credentials,
+    server: Server,
+    /// Where it puts what devices send, in a folder for each new GUID.
     uploads: PathBuf,
-    owner_keys: Vec<String>,
-    _processes: Vec<Process>,
+}
+
+/// It has one key, names one rendezvous, and extends every voucher to one owner.
+struct Maker {
+    key: Key,
+    rendezvous: By,
+    owner: By,
+    server: Server,
+}
+
+/// Which rendezvous a maker of theirs names.
+fn place(rendezvous: &str) -> anyhow::Result<String> {
+    Ok(Url::parse(rendezvous)?.port().context("a URL without a port")?.to_string())
 }
 
 impl Theirs {
-    pub async fn start(program: &Path, directory: &Path, our_rendezvous: &str) -> anyhow::Result<Self> {
-        let mut processes = Vec::new();
-        let mut start = async |name: &str, arguments: &[&str]| {
-            let log = directory.join(format!("go-{name}.log"));
-            processes.push(Process::start(program, arguments, &[], &log));
-            // RSA keys are made first.
-            until(&format!("go-fdo's {name}"), || async {
-                let text = std::fs::read_to_string(&log).ok()?;
-                text.lines().find(|line| line.starts_with("http://")).map(str::to_owned)
-            })
-            .await
-        };
-        let uploads = directory.join("go-uploads");
-        let rendezvous = start("rendezvous", &["rendezvous"]).await?;
-        let owner = start("owner", &["owner", "-uploads", text(&uploads)?]).await?;
-        let to_ours = start("maker-a", &["manufacturer", "-rendezvous", our_rendezvous]).await?;
-        let to_theirs = start("maker-b", &["manufacturer", "-rendezvous", &rendezvous]).await?;
-        let http = Client::builder().no_proxy().build()?;
-        let mut theirs = Self {
-            http,
-            rendezvous,
-            owner,
-            makers: [to_ours, to_theirs],
-            uploads,
-            owner_keys: Vec::new(),
-            _processes: processes,
-        };
-        theirs.owner_keys = theirs.keys(&theirs.owner.clone()).await?;
+    /// Rendezvous and owners; the makers need the certificates of both sides' owners.
+    pub async fn start(program: &Path, directory: &Path, files: &Files) -> anyhow::Result<Self> {
+        let directory = directory.join("go-fdo-server");
+        std::fs::create_dir_all(&directory)?;
+        let program = Program { program: program.to_owned(), directory };
+        let rendezvous = program.start("rendezvous", "rendezvous", &[], &json!({})).await?;
+        let device_ca = Credentials::make(&program.directory, "device-ca", Key::Ec384)?;
+        let mut theirs = Self { program, rendezvous, device_ca, owners: Vec::new(), makers: Vec::new() };
+        for key in Key::OF_GO_OWNER {
+            let name = format!("owner-{}", key.name());
+            let credentials = Credentials::make(&theirs.program.directory, &name, key)?;
+            theirs.add_owner(&name, key, Module::Download, credentials, files).await?;
+        }
+        for module in [Module::Upload, Module::Wget, Module::Command] {
+            let credentials = theirs.owner(Key::Ec256, Module::Download)?.credentials.clone();
+            theirs.add_owner(&format!("owner-{module:?}"), Key::Ec256, module, credentials, files).await?;
+        }
         Ok(theirs)
     }
 
-    /// The owner's public key of a type, PEM.
-    pub fn owner_key(&self, key: Key) -> anyhow::Result<&str> {
-        self.owner_keys.get(key as usize).map(String::as_str).context("go-fdo's owner has no such key")
+    async fn add_owner(
+        &mut self,
+        name: &str,
+        key: Key,
+        module: Module,
+        credentials: Credentials,
+        files: &Files,
+    ) -> anyhow::Result<()> {
+        let uploads = self.program.directory.join(format!("{name}-uploads"));
+        std::fs::create_dir_all(&uploads)?;
+        let params = match module {
+            Module::Download => json!({ "files": [{ "src": files.sent, "dst": "received.bin" }] }),
+            Module::Upload => json!({ "dir": uploads, "files": [{ "src": "report.bin" }] }),
+            Module::Wget => {
+                let (length, sum) = (files.content().len(), sha384(&files.sent)?);
+                let file = json!({ "url": files.url, "dst": "fetched.bin", "length": length, "checksum": sum });
+                json!({ "files": [file] })
+            }
+            Module::Command => {
+                json!({ "cmd": "sh", "args": ["-c", COMMAND], "return_stdout": true, "return_stderr": true })
+            }
+        };
+        let fsims = json!([{ "fsim": module.name(), "params": params }]);
+        let config = json!({ "owner": { "service_info": { "fsims": fsims } } });
+        let server = self.start_owner(name, &credentials, &config).await?;
+        let here = json!([{ "ip": "127.0.0.1", "port": place(&server.url)?, "protocol": "http" }]);
+        server.send(Method::POST, "/api/v1/owner/redirect", &here.to_string()).await?;
+        self.owners.push(Owner { key, module, credentials, server, uploads });
+        Ok(())
     }
 
-    /// All public keys of a service, in the order of [`Key`].
-    pub async fn keys(&self, service: &str) -> anyhow::Result<Vec<String>> {
-        let text = self.get(service, "/keys").await?;
-        Ok(text.split_inclusive("-----END PUBLIC KEY-----\n").map(str::to_owned).collect())
+    async fn start_owner(&self, name: &str, of: &Credentials, config: &Value) -> anyhow::Result<Server> {
+        let ca = text(&self.device_ca.certificate)?;
+        let arguments = ["--owner-key", text(&of.key)?, "--device-ca-cert", ca];
+        self.program.start(name, "owner", &arguments, config).await
     }
 
-    /// The CA that signed a maker's devices, PEM.
-    pub async fn device_ca(&self, maker: &str) -> anyhow::Result<String> {
-        self.get(maker, "/device-ca").await
+    /// Whether its owner starts with a key of this type.
+    pub async fn owner_starts(&self, key: Key) -> anyhow::Result<()> {
+        let name = format!("owner-alone-{}", key.name());
+        let credentials = Credentials::make(&self.program.directory, &name, key)?;
+        self.start_owner(&name, &credentials, &json!({})).await.map(|_| ())
     }
 
-    /// A voucher signed over to `key`, PEM.
-    pub async fn extend(&self, maker: &str, guid: &str, key: &str) -> anyhow::Result<String> {
-        self.send(Method::POST, maker, &format!("/vouchers/{guid}/extend"), key.to_owned()).await
-    }
-
-    pub async fn import(&self, voucher: String) -> anyhow::Result<()> {
-        self.send(Method::POST, &self.owner, "/vouchers", voucher).await.map(|_| ())
-    }
-
-    /// TO0 at a rendezvous.
-    pub async fn register(&self, guid: &str, rendezvous: &str) -> anyhow::Result<()> {
-        let path = format!("/devices/{guid}/to0");
-        self.send(Method::POST, &self.owner, &path, rendezvous.to_owned()).await.map(|_| ())
-    }
-
-    pub async fn plan(&self, guid: &str, steps: &impl Serialize) -> anyhow::Result<()> {
-        let steps = serde_json::to_string(steps)?;
-        self.send(Method::PUT, &self.owner, &format!("/devices/{guid}/plan"), steps).await.map(|_| ())
-    }
-
-    /// What became of a device that had this GUID.
-    pub async fn outcome(&self, guid: &str) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(&self.get(&self.owner, &format!("/devices/{guid}")).await?)?)
-    }
-
-    /// What the device sent.
-    pub fn uploaded(&self, guid: &str, name: &str) -> PathBuf {
-        self.uploads.join(guid.replace('-', "")).join(name)
-    }
-
-    async fn get(&self, service: &str, path: &str) -> anyhow::Result<String> {
-        self.send(Method::GET, service, path, String::new()).await
-    }
-
-    async fn send(&self, method: Method, service: &str, path: &str, body: String) -> anyhow::Result<String> {
-        let answer = self.http.request(method, format!("{service}{path}")).body(body).send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        if !status.is_success() {
-            bail!("go-fdo: {path}: {}", text.trim());
+    /// Makers for all that is put together with them; `our_owner` gives our owner's certificate for a key.
+    pub async fn start_makers(
+        &mut self,
+        our_rendezvous: &str,
+        our_owner: impl Fn(Key) -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<()> {
+        for key in Key::ALL {
+            let name = format!("maker-{}", key.name());
+            let credentials = Credentials::make(&self.program.directory, &name, key)?;
+            for owner in [By::Us, By::Go] {
+                let certificate = match self.owner(key, Module::Download) {
+                    _ if owner == By::Us => our_owner(key)?,
+                    Ok(owner) => owner.credentials.certificate.clone(),
+                    // Its owner has no such key.
+                    Err(_) => continue,
+                };
+                for rendezvous in [By::Us, By::Go] {
+                    let url = if rendezvous == By::Us { our_rendezvous } else { &self.rendezvous.url };
+                    let there = place(url)?;
+                    let name = format!("{name}-{owner:?}-{rendezvous:?}");
+                    let server = self.start_maker(&name, &credentials, &certificate).await?;
+                    let there = json!([
+                        { "ip": "127.0.0.1", "device_port": there, "owner_port": there, "protocol": "http" }
+                    ]);
+                    server.send(Method::POST, "/api/v1/rvinfo", &there.to_string()).await?;
+                    self.makers.push(Maker { key, rendezvous, owner, server });
+                }
+            }
         }
-        Ok(text)
+        Ok(())
     }
-}
 
-fn text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().ok_or_else(|| anyhow!("{} is no text", path.display()))
+    async fn start_maker(&self, name: &str, of: &Credentials, owner: &Path) -> anyhow::Result<Server> {
+        let ca = &self.device_ca;
+        let keys = ["--manufacturing-key", text(&of.key)?, "--owner-cert", text(owner)?];
+        let cas = ["--device-ca-cert", text(&ca.certificate)?, "--device-ca-key", text(&ca.key)?];
+        self.program.start(name, "manufacturing", &[keys, cas].concat(), &json!({})).await
+    }
+
+    /// Its rendezvous registers devices of these CAs only, PEM.
+    pub async fn trust(&self, device_cas: &str) -> anyhow::Result<()> {
+        let report = self.rendezvous.send(Method::POST, "/api/v1/device-ca", device_cas).await?;
+        let report: Value = serde_json::from_str(&report)?;
+        if report["imported"] != report["detected"] || report["imported"] == 0 {
+            bail!("go-fdo-server's rendezvous: {report}");
+        }
+        Ok(())
+    }
+
+    fn owner(&self, key: Key, module: Module) -> anyhow::Result<&Owner> {
+        let found = self.owners.iter().find(|owner| owner.key == key && owner.module == module);
+        found.with_context(|| format!("go-fdo-server has no owner with {key:?} for {module:?}"))
+    }
+
+    /// The owner of a cell.
+    fn owner_of(&self, cell: &Cell) -> anyhow::Result<&Owner> {
+        match cell.modules[..] {
+            [module] => self.owner(cell.key, module),
+            _ => bail!("go-fdo-server's owners have one module each"),
+        }
+    }
+
+    fn maker_of(&self, cell: &Cell) -> anyhow::Result<&Server> {
+        let fits =
+            |maker: &&Maker| (maker.key, maker.rendezvous, maker.owner) == (cell.key, cell.rendezvous, cell.owner);
+        Ok(&self.makers.iter().find(fits).context("go-fdo-server has no such maker")?.server)
+    }
+
+    /// Where a device of this cell is born.
+    pub fn maker_url(&self, cell: &Cell) -> anyhow::Result<&str> {
+        Ok(&self.maker_of(cell)?.url)
+    }
+
+    /// The voucher of a device that was born there, PEM: it ends in the owner's key, as a certificate.
+    pub async fn voucher(&self, cell: &Cell, guid: &str) -> anyhow::Result<String> {
+        self.maker_of(cell)?.get(&format!("/api/v1/vouchers/{}", guid.replace('-', ""))).await
+    }
+
+    /// The public key of a cell's owner, PEM.
+    pub fn owner_key(&self, cell: &Cell) -> anyhow::Result<&str> {
+        Ok(&self.owner_of(cell)?.credentials.public_key)
+    }
+
+    pub async fn import(&self, cell: &Cell, voucher: &str) -> anyhow::Result<()> {
+        let owner = self.owner_of(cell)?;
+        owner.server.send(Method::POST, "/api/v1/owner/vouchers", voucher).await.map(|_| ())
+    }
+
+    /// Waits until its owner has done TO0 at the rendezvous that the voucher names; it looks for work every ten seconds.
+    pub async fn registered(&self, cell: &Cell, guid: &str) -> anyhow::Result<()> {
+        let guid = format!("guid: {}", guid.replace('-', ""));
+        self.owner_of(cell)?.server.says(&["DEBUG: to0 scheduler: register 'RV2TO0Addr' completed", &guid]).await
+    }
+
+    /// One TO2 at a time with its owner.
+    pub async fn turn(&self, cell: &Cell) -> anyhow::Result<tokio::sync::MutexGuard<'_, ()>> {
+        Ok(self.owner_of(cell)?.server.turn.lock().await)
+    }
+
+    /// The GUID that a device got from its owner, which says that TO2 is done; 32 digits.
+    pub async fn onboarded(&self, cell: &Cell, guid: &str) -> anyhow::Result<String> {
+        let path = format!("/api/v1/owner/devices?old_guid={}", guid.replace('-', ""));
+        let list: Value = serde_json::from_str(&self.owner_of(cell)?.server.get(&path).await?)?;
+        match (&list[0]["guid"], &list[0]["to2_completed"]) {
+            (Value::String(new), Value::Bool(true)) => Ok(new.clone()),
+            _ => Err(anyhow!("go-fdo-server's owner says {list}")),
+        }
+    }
+
+    /// What a device sent, by its new GUID.
+    pub fn uploaded(&self, cell: &Cell, guid: &str, name: &str) -> anyhow::Result<PathBuf> {
+        Ok(self.owner_of(cell)?.uploads.join(guid).join(name))
+    }
+
+    /// What commands said, which it writes to its log.
+    pub fn said(&self, cell: &Cell) -> anyhow::Result<String> {
+        self.owner_of(cell)?.server.log()
+    }
 }
