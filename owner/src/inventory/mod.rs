@@ -10,8 +10,9 @@ use fdo_service::database::{ConnectionTrait, DbErr};
 use serde::{Deserialize, Serialize};
 
 pub use store::{
-    Filter, NewDevice, Onboarded, find, find_by_guid, forget, guids_of, insert, list, mark_sold, move_to,
-    record_onboarded, record_registered, record_state, select, set_blocked, take_back, unmark_sold,
+    Filter, NewDevice, Onboarded, decommission, find, find_by_guid, forget, guids_of, insert, list, mark_sold,
+    move_to, recommission, record_onboarded, record_registered, record_state, select, set_blocked, take_back,
+    unmark_sold,
 };
 
 /// Where a device stands.
@@ -31,10 +32,12 @@ pub enum DeviceState {
     Blocked,
     /// It was sold on, and is kept until its new owner has the voucher.
     Sold,
+    /// It is out of service: its certificates are revoked, and it gets no new ones.
+    Decommissioned,
 }
 
 impl DeviceState {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Imported,
         Self::Registered,
         Self::Started,
@@ -42,7 +45,10 @@ impl DeviceState {
         Self::Failed,
         Self::Blocked,
         Self::Sold,
+        Self::Decommissioned,
     ];
+    /// Those in which a device gets nothing here.
+    const STOPPED: [Self; 3] = [Self::Blocked, Self::Sold, Self::Decommissioned];
 
     /// As it stands in the API and in the database.
     pub fn name(self) -> &'static str {
@@ -54,7 +60,13 @@ impl DeviceState {
             Self::Failed => "failed",
             Self::Blocked => "blocked",
             Self::Sold => "sold",
+            Self::Decommissioned => "decommissioned",
         }
+    }
+
+    /// Whether a device may be onboarded and hold certificates: neither blocked, sold nor decommissioned.
+    pub fn is_active(self) -> bool {
+        !Self::STOPPED.contains(&self)
     }
 
     fn from_name(name: &str) -> Option<Self> {

@@ -217,7 +217,7 @@ pub async fn record_state(
 
 /// Neither stopped nor sold.
 fn is_ours() -> Expr {
-    device::Column::State.is_not_in([DeviceState::Blocked.name(), DeviceState::Sold.name()])
+    device::Column::State.is_not_in(DeviceState::STOPPED.map(DeviceState::name))
 }
 
 /// Stops a device, or lets it go on from where it stood.
@@ -229,7 +229,7 @@ pub async fn set_blocked(conn: &impl ConnectionTrait, now: u64, id: &str, blocke
         true => device::Entity::update_many()
             .col_expr(device::Column::BlockedFrom, Expr::col(is))
             .col_expr(is, Expr::value(stopped))
-            .filter(is.ne(stopped)),
+            .filter(is_ours()),
         false => device::Entity::update_many()
             .col_expr(is, before.into())
             .col_expr(device::Column::BlockedFrom, Expr::value(None::<String>))
@@ -241,6 +241,37 @@ pub async fn set_blocked(conn: &impl ConnectionTrait, now: u64, id: &str, blocke
         .exec(conn)
         .await?;
     Ok(())
+}
+
+/// Takes a device out of service, a blocked one too; false where it is sold or gone.
+pub async fn decommission(conn: &impl ConnectionTrait, now: u64, id: &str) -> Result<bool, Error> {
+    let of_device = || device::Entity::update_many().filter(device::Column::Id.eq(id));
+    of_device()
+        .col_expr(device::Column::BlockedFrom, Expr::col(device::Column::State))
+        .filter(is_ours())
+        .exec(conn)
+        .await?;
+    let updated = of_device()
+        .col_expr(device::Column::State, Expr::value(DeviceState::Decommissioned.name()))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::State.ne(DeviceState::Sold.name()))
+        .exec(conn)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// It goes back into service, and stands where it stood; false where it was not out of it.
+pub async fn recommission(conn: &impl ConnectionTrait, now: u64, id: &str) -> Result<bool, Error> {
+    let before = [Expr::col(device::Column::BlockedFrom), Expr::value(DeviceState::Imported.name())];
+    let updated = device::Entity::update_many()
+        .col_expr(device::Column::State, Func::coalesce(before).into())
+        .col_expr(device::Column::BlockedFrom, Expr::value(None::<String>))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(id))
+        .filter(device::Column::State.eq(DeviceState::Decommissioned.name()))
+        .exec(conn)
+        .await?;
+    Ok(updated.rows_affected > 0)
 }
 
 /// What an onboarding made of a device.

@@ -183,6 +183,9 @@ async fn in_use(app: &App, facts: &Facts) -> Result<inventory::Device, Failure> 
             Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Blocked).into())
         }
         inventory::DeviceState::Sold => Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Sold).into()),
+        inventory::DeviceState::Decommissioned => {
+            Err(vouchers::Error::NotInUse(facts.guid, vouchers::State::Decommissioned).into())
+        }
         _ => Ok(device),
     }
 }

@@ -1,6 +1,7 @@
 //! Ownership vouchers that end in one of our keys: checked once at import, then kept with all their successors.
 
 mod accept;
+mod decommission;
 pub mod routes;
 mod sale;
 mod store;
@@ -15,6 +16,7 @@ use fdo_service::database::DbErr;
 use serde::{Deserialize, Serialize};
 
 pub use accept::{Acceptance, AcceptedVoucher};
+pub use decommission::{decommission, recommission};
 pub use sale::{ForSale, deliver, for_sale, keep_after_all, sell};
 pub use store::{
     Imported, bytes, confirm_seen, due_for_registration, find_by_guid, find_for_onboarding, import, list, replace,
@@ -39,10 +41,12 @@ pub enum State {
     Sold,
     /// The new owner has it. The row stays, so that nobody sells the same device twice.
     Delivered,
+    /// The device is out of service.
+    Decommissioned,
 }
 
 impl State {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Imported,
         Self::Onboarded,
         Self::Replaced,
@@ -50,6 +54,7 @@ impl State {
         Self::Blocked,
         Self::Sold,
         Self::Delivered,
+        Self::Decommissioned,
     ];
     /// Those that TO2 may begin with.
     const IN_USE: [Self; 3] = [Self::Imported, Self::Onboarded, Self::Replaced];
@@ -64,6 +69,7 @@ impl State {
             Self::Blocked => "blocked",
             Self::Sold => "sold",
             Self::Delivered => "delivered",
+            Self::Decommissioned => "decommissioned",
         }
     }
 

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{ExprTrait, Func, Query};
 use sea_orm::{ActiveValue::Set, Condition, Order, PaginatorTrait, QueryOrder, QuerySelect, TryInsertResult};
 use sha2::{Digest, Sha256};
 
-use super::{AcceptedVoucher, Error, State, StoredVoucher, sale};
+use super::{AcceptedVoucher, Error, State, StoredVoucher, decommission, sale};
 use crate::db::entity::device;
 use crate::db::entity::voucher::{ActiveModel, Column, Entity, Model};
 use crate::db::{signed, unsigned};
@@ -118,6 +118,9 @@ async fn settle_device(conn: &impl ConnectionTrait, now: u64, accepted: &Accepte
     // Made again, it is still the device that an operator stopped.
     let state = match device.state {
         DeviceState::Blocked => block_all(conn, now, &device.id).await.map(|()| DeviceState::Blocked)?,
+        DeviceState::Decommissioned => {
+            decommission::decommission(conn, now, &device.id).await.map(|()| DeviceState::Decommissioned)?
+        }
         _ => DeviceState::Imported,
     };
     Ok(inventory::move_to(conn, now, &device.id, &voucher.guid(), &owner_key, state).await?)
