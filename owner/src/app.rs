@@ -31,6 +31,7 @@ use crate::jobs::{self, Jobs};
 use crate::keys::{self, OwnerKeys};
 use crate::onboarding::Progress;
 use crate::registration::Registrar;
+use crate::revocation::Revocation;
 use crate::routes;
 use crate::uploads::Storage;
 
@@ -56,6 +57,8 @@ pub struct App {
     pub ca: Ca,
     /// What TO0 keeps between two runs.
     pub registrar: Registrar,
+    /// What CRLs and OCSP keep in memory.
+    pub revocation: Revocation,
     /// How far the onboardings here have come.
     pub progress: Progress,
     /// What is known of the configuration's files.
@@ -121,6 +124,7 @@ impl App {
             operators,
             ca,
             registrar: Registrar::default(),
+            revocation: Revocation::new(config.status.ocsp_answers),
             progress: Progress::default(),
             files: Files::default(),
             folder: Folder::open(config.files.folder(data_dir), config.files.file_bytes)?,
@@ -157,7 +161,8 @@ pub struct Running {
     jobs: Jobs,
 }
 
-/// Starts the service: its listeners "device", "operator" and, where it is wanted, "transfer", and its background jobs.
+/// Starts the service: its listeners "device", "operator", "status" and, where they are wanted, others, and its
+/// background jobs.
 pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Random) -> Result<Running, StartError> {
     let (app, first_token) = App::open(config, data_dir, clock, random).await?;
     let app = Arc::new(app);
@@ -167,7 +172,7 @@ pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Rando
 }
 
 impl Running {
-    /// The bound address of the listener "device", "operator" or "compat".
+    /// The bound address of a listener, such as "device", "operator" or "status".
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.host.address(name)
     }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::claims;
-use crate::{files, onboarding, registration, transfer, uploads};
+use crate::{files, onboarding, registration, revocation, transfer, uploads};
 
 /// How often jobs look for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -76,6 +76,11 @@ pub fn start(app: &Arc<App>) -> Jobs {
         every(TICK, app, |app| async move {
             if let Err(error) = app.ca.reload(&app.db).await {
                 tracing::error!(%error, "what another replica changed in the CA cannot be taken up");
+            }
+        }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = revocation::lists::run_due(&app).await {
+                tracing::error!(%error, "cannot look after CRLs");
             }
         }),
         register(app),

@@ -28,6 +28,7 @@ pub mod redirect;
 // level 2: one deed on a noun
 pub mod claims;
 pub mod registration;
+pub mod revocation;
 pub mod serviceinfo;
 
 // level 3: whole procedures

@@ -19,10 +19,10 @@ use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
     ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
-    registration, resale, transfer, trust, uploads, vouchers,
+    registration, resale, revocation, transfer, trust, uploads, vouchers,
 };
 
-/// The listeners "device" and "operator", and "compat" and "transfer" where they are wanted.
+/// The listeners "device", "operator" and "status", and "compat" and "transfer" where they are wanted.
 pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, StartError> {
     let (endpoint, health, data) = (endpoint(app), app.health.clone(), web::Data::from(app.clone()));
     let compat = compat_listener(config, app, &endpoint)?;
@@ -33,7 +33,19 @@ pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, Start
         Listener::operator("operator", &config.operators.address, operator)
             .tls(tls::server_config(&config.operators)?),
     ];
-    Ok(listeners.into_iter().chain(compat).chain(transfer_listener(config, app)?).collect())
+    let listeners = listeners.into_iter().chain(compat).chain(transfer_listener(config, app)?);
+    Ok(listeners.chain(status_listener(config, app)).collect())
+}
+
+/// For anybody who wants to know whether a certificate is revoked; plain HTTP, since what it serves is signed.
+fn status_listener(config: &Config, app: &Arc<App>) -> Option<Listener> {
+    let (health, served) = (app.health.clone(), app.clone());
+    let configure = move |cfg: &mut web::ServiceConfig| {
+        health.configure(cfg);
+        revocation::status::routes::configure(cfg, &served);
+    };
+    let address = Some(&config.status.address).filter(|address| !address.is_empty());
+    address.map(|address| Listener::device("status", address, configure))
 }
 
 /// For other organisations; always TLS.
@@ -146,6 +158,7 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     let redirect = resource("redirect").route(get().to(redirect::routes::get));
     cfg.service(redirect.route(put().to(redirect::routes::set)).route(delete().to(redirect::routes::reset)));
     compat::routes::configure(cfg);
+    revocation::routes::configure(cfg, resource);
     cfg.service(resource("keys").route(get().to(keys::routes::list)));
     cfg.service(resource("ca").route(get().to(ca::routes::get)))
         .service(resource("certificates").route(get().to(ca::routes::list)))

@@ -130,6 +130,9 @@ impl Server {
         let mut arguments =
             vec!["--data-dir", data.to_str().unwrap(), "serve", "--log", "warn", "--listen", &listen];
         arguments.extend(["--operators", &operators]);
+        if name == "fdo-owner" {
+            arguments.extend(["--status", ""]);
+        }
         let prefix = name.to_uppercase().replace('-', "_");
         let limits = ["SOURCE", "GUID"].map(|limit| format!("{prefix}_LIMITS__{limit}_PER_SECOND"));
         let environment = limits.each_ref().map(|name| (name.as_str(), "0"));

@@ -26,7 +26,8 @@ pub async fn owner(world: &World, folder: &str, seed: u64) -> OtherOwner {
 /// The same with these settings; it listens elsewhere.
 pub async fn owner_with(world: &World, settings: Config, folder: &str, seed: u64) -> OtherOwner {
     let data_dir = world.directory.path().join(folder);
-    let config = Config { listen: anywhere(), operators: anywhere(), ..settings };
+    let mut config = Config { listen: anywhere(), operators: anywhere(), ..settings };
+    config.status.address = anywhere().address;
     let random = Random::seeded(seed);
     let running = fdo_owner::app::start(&config, &data_dir, world.clock.clone(), random).await.unwrap();
     let token = std::fs::read_to_string(data_dir.join("operator-token")).unwrap();

@@ -149,6 +149,8 @@ impl World {
             ..fdo_owner::config::Config::default()
         };
         owner_config.limits.source_per_second = 0;
+        owner_config.status.address = anywhere().address;
+        owner_config.status.public_url = Some(format!("http://{}", owner_config.status.address));
         owner_config.limits.guid_per_second = 0;
         if let Some(change) = settings.owner {
             change(&mut owner_config);

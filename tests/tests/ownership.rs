@@ -20,12 +20,13 @@ struct NextOwner {
 
 async fn next_owner(world: &World) -> NextOwner {
     let (port, operators) = (free_port(), free_port());
-    let config = fdo_owner::config::Config {
+    let mut config = fdo_owner::config::Config {
         listen: Listen::at(&format!("127.0.0.1:{port}")),
         operators: Listen::at(&format!("127.0.0.1:{operators}")),
         public_url: Some(format!("http://127.0.0.1:{port}")),
         ..world.owner_config.clone()
     };
+    config.status.address = format!("127.0.0.1:{}", free_port());
     let data_dir = world.directory.path().join("next-owner");
     let running = fdo_owner::app::start(&config, &data_dir, world.clock.clone(), Random::seeded(2)).await.unwrap();
     let token = running.first_token.as_ref().unwrap().to_string();

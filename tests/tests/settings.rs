@@ -89,6 +89,10 @@ fn file_with_ports(name: &str, folder: &Path, device: u16) -> PathBuf {
         text.push_str("[claims]\n");
         text.push_str(&listener(free_port()));
     }
+    if name == "owner" {
+        text.push_str("[status]\n");
+        text.push_str(&listener(free_port()));
+    }
     let file = folder.join("settings.toml");
     std::fs::write(&file, text).unwrap();
     file

@@ -158,6 +158,12 @@ impl Ca {
         self.snapshot().signer(authority)
     }
 
+    /// All issuing CAs with their keys, retired ones too: those that answer for what they issued.
+    pub fn signers(&self) -> Vec<Signer> {
+        let snapshot = self.snapshot();
+        snapshot.authorities().iter().filter_map(|authority| snapshot.signer(&authority.id)).collect()
+    }
+
     /// All CAs that are trusted: the active issuing CA first, then the other issuing CAs, roots, outside CAs.
     pub fn authorities(&self) -> Vec<Arc<Authority>> {
         self.snapshot().authorities().iter().filter(|authority| authority.is_trusted()).cloned().collect()

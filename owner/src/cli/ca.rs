@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use fdo_service::cli::{ApiClient, CliError, Output, Table};
 
-use super::{at, escaped};
+use super::{at, certificate, escaped};
 use crate::ca::IssuedCertificate;
 use crate::ca::routes::{AuthorityView, CaView};
 
@@ -17,7 +17,7 @@ pub(super) enum Command {
         #[arg(value_enum, default_value_t = Which::Chain)]
         which: Which,
     },
-    /// The certificates of devices.
+    /// The certificates of devices; `fdo-owner certificate` has more.
     List {
         /// Only those of this GUID.
         #[arg(long)]
@@ -37,7 +37,7 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
     if let Command::List { guid } = command {
         let query = guid.as_ref().map(|guid| format!("?guid={}", escaped(guid))).unwrap_or_default();
         let issued: Vec<IssuedCertificate> = api.pages(&format!("/api/v1/certificates{query}")).await?;
-        return output.print(&issued, |issued| certificates(issued));
+        return output.print(&issued, |issued| certificate::table(issued));
     }
     let ca: CaView = api.get("/api/v1/ca").await?;
     match command {
@@ -52,13 +52,4 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
         Command::Export { which: Which::Issuing } => output.bytes(ca.issuing.pem.as_bytes()),
         _ => output.bytes(format!("{}{}", ca.issuing.pem, ca.root.pem).as_bytes()),
     }
-}
-
-fn certificates(issued: &[IssuedCertificate]) -> Table {
-    let head = Table::new(&["SERIAL", "DEVICE", "SUBJECT", "STATE", "UNTIL"]);
-    issued.iter().fold(head, |table, row| {
-        let state =
-            row.reason.as_ref().map_or(row.state.to_string(), |reason| format!("{} ({reason})", row.state));
-        table.row([row.serial.as_str(), &row.guid, &row.subject, &state, &at(row.not_after)])
-    })
 }

@@ -1,16 +1,17 @@
-//! `fdo-owner device list|get`.
+//! `fdo-owner device list|get|revoke|release|decommission|recommission|block|unblock`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use fdo_service::cli::{ApiClient, Output, Table};
 
 use super::{Error, at, escaped};
 use crate::inventory::routes::DeviceView;
+use crate::revocation::routes::{Revoke, WithdrawnView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// All devices.
     List {
-        /// imported, registered, started, onboarded, failed, blocked or sold.
+        /// imported, registered, started, onboarded, failed, blocked, sold or decommissioned.
         #[arg(long)]
         state: Option<String>,
         /// Part of a serial, a GUID or a model.
@@ -18,10 +19,31 @@ pub(super) enum Command {
         query: Option<String>,
     },
     /// One device, by serial or GUID.
-    Get {
-        #[arg(value_name = "SERIAL OR GUID")]
-        name: String,
+    Get(Named),
+    /// Revoke all certificates of a device: CRL and OCSP say so within seconds.
+    Revoke {
+        #[command(flatten)]
+        device: Named,
+        /// A reason of RFC 5280, 5.3.1, by name or number. Only certificateHold can be lifted.
+        #[arg(long, default_value = "unspecified")]
+        reason: String,
     },
+    /// Lift the holds of a device's certificates.
+    Release(Named),
+    /// Take a device out of service: its certificates are revoked, and it is neither onboarded nor registered.
+    Decommission(Named),
+    /// Take it back into service; its certificates stay revoked.
+    Recommission(Named),
+    /// Stop a device: no onboarding, no renewal, no registration. Its certificates stay as they are.
+    Block(Named),
+    /// Let it go on.
+    Unblock(Named),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    #[arg(value_name = "SERIAL OR GUID")]
+    name: String,
 }
 
 pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> Result<(), Error> {
@@ -34,11 +56,37 @@ pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> R
             let all: Vec<DeviceView> = api.pages(&format!("/api/v1/devices{filters}")).await?;
             Ok(output.print(&all, |all| table(all))?)
         }
-        Command::Get { name } => {
+        Command::Get(Named { name }) => {
             let device: DeviceView = api.get(&format!("/api/v1/devices/{}", escaped(name))).await?;
             Ok(output.print(&device, details)?)
         }
+        Command::Revoke { device, reason } => {
+            withdraw(device, "revoke", &Revoke { reason: Some(reason.clone()) }, api, output).await
+        }
+        Command::Release(device) => withdraw(device, "unrevoke", &(), api, output).await,
+        Command::Decommission(device) => withdraw(device, "decommission", &(), api, output).await,
+        Command::Recommission(device) => withdraw(device, "recommission", &(), api, output).await,
+        Command::Block(device) => withdraw(device, "block", &(), api, output).await,
+        Command::Unblock(device) => withdraw(device, "unblock", &(), api, output).await,
     }
+}
+
+async fn withdraw(
+    device: &Named,
+    deed: &str,
+    body: &impl serde::Serialize,
+    api: &ApiClient,
+    output: Output,
+) -> Result<(), Error> {
+    let done: WithdrawnView = api.post(&format!("/api/v1/devices/{}/{deed}", escaped(&device.name)), body).await?;
+    Ok(output.print(&done, |done| {
+        Table::new(&["SERIAL", "GUID", "STATE", "CERTIFICATES CHANGED"]).row([
+            or_dash(done.device.serial.as_deref()),
+            &done.device.guid,
+            done.device.state.name(),
+            &done.certificates.to_string(),
+        ])
+    })?)
 }
 
 fn or_dash(text: Option<&str>) -> &str {

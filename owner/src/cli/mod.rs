@@ -1,6 +1,7 @@
 //! The command line: `serve`, and a thin client of the operator API.
 
 mod ca;
+mod certificate;
 mod claim;
 mod device;
 mod file;
@@ -101,6 +102,9 @@ enum Command {
     /// The certificate authority and what it issued.
     #[command(subcommand)]
     Ca(ca::Command),
+    /// Certificates of devices: look at them, revoke them.
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// Wi-Fi networks that devices are given.
     #[command(subcommand)]
     Network(network::Command),
@@ -189,6 +193,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Registration(command) => Ok(registration::run(command, &api, output).await?),
         Command::Redirect(command) => Ok(redirect::run(command, &api, output).await?),
         Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
+        Command::Certificate(command) => Ok(certificate::run(command, &api, output).await?),
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
         Command::Partner(command) => {

@@ -358,6 +358,9 @@ fn announce(running: &Running, config: &Config, sent_to: &[String]) -> std::io::
     if let Some(address) = running.address("operator") {
         writeln!(out, "operators: {}://{address}", scheme(config.operators.certificate.is_some()))?;
     }
+    if let Some(address) = running.address("status") {
+        writeln!(out, "anybody:   http://{address} (CRL and OCSP; certificates name {})", config.status.url())?;
+    }
     if let Some(address) = running.address("transfer") {
         writeln!(out, "partners:  https://{address} ({})", crate::transfer::document(&running.app).id)?;
         if let Some(pin) = running.app.transfer_pin.get() {

@@ -45,6 +45,11 @@ impl StatusSettings {
         self.public_url.clone().unwrap_or_else(own).trim_end_matches('/').to_owned()
     }
 
+    /// Whether anything is served under [`StatusSettings::url`], so that certificates may name it.
+    pub fn is_served(&self) -> bool {
+        !self.address.is_empty() || self.public_url.is_some()
+    }
+
     /// How long a CRL holds, in seconds.
     pub fn crl_seconds(&self) -> u64 {
         self.crl_hours * HOUR

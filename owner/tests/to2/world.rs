@@ -45,6 +45,7 @@ pub fn config() -> Config {
     let mut config = Config::default();
     config.limits.guid_per_second = 0;
     config.outbound_allow = vec!["loopback".into()];
+    config.status.address = "127.0.0.1:0".into();
     config
 }
 

@@ -2,6 +2,7 @@
 
 use fdo_protocol::Guid;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Func;
 use sea_orm::{ExprTrait, QueryOrder, QuerySelect};
 
 use super::{CertificateFilter, IssuedCertificate, State};
@@ -104,16 +105,23 @@ pub async fn revoke_device(
     revoke_all(conn, which, reason, now).await
 }
 
+/// Every revocation goes through here. What is only held may become final, since when it was held.
 async fn revoke_all(conn: &impl ConnectionTrait, which: Expr, reason: Reason, now: u64) -> Result<u64, DbErr> {
+    let since = [Expr::col(certificate::Column::Revoked), Expr::value(signed(now))];
+    let holds = certificate::Column::State.ne(State::Revoked.name());
+    let held = certificate::Column::ReasonCode.eq(i32::from(Reason::CertificateHold.number()));
+    let changes = if reason == Reason::CertificateHold { holds } else { holds.or(held) };
     let revoked = certificate::Entity::update_many()
         .col_expr(certificate::Column::State, Expr::value(State::Revoked.name()))
-        .col_expr(certificate::Column::Revoked, Expr::value(signed(now)))
+        .col_expr(certificate::Column::Revoked, Func::coalesce(since).into())
         .col_expr(certificate::Column::Reason, Expr::value(reason.name()))
         .col_expr(certificate::Column::ReasonCode, Expr::value(i32::from(reason.number())))
         .col_expr(certificate::Column::Updated, Expr::value(signed(now)))
+        // Until a CRL shows it.
+        .col_expr(certificate::Column::Unlisted, Expr::value(signed(now)))
         .col_expr(certificate::Column::PendingUntil, Expr::value(None::<i64>))
         .filter(which)
-        .filter(certificate::Column::State.ne(State::Revoked.name()))
+        .filter(changes)
         .exec(conn)
         .await?;
     Ok(revoked.rows_affected)

@@ -40,6 +40,7 @@ fn row(draft: &Draft, claim: String) -> certificate::ActiveModel {
         replaces: Set(draft.replaces.clone()),
         reason_code: Set(None),
         updated: Set(signed(draft.now)),
+        unlisted: Set(None),
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Model {
     pub replaces: Option<String>,
     pub reason_code: Option<i32>,
     pub updated: i64,
+    /// Since when its CRL does not show its state; null where it does.
+    pub unlisted: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -114,6 +114,7 @@ impl Ours {
             listeners(&listen, "info"),
             json!({
                 "public_url": format!("http://{listen}"),
+                "status": { "address": address() },
                 "outbound_allow": ["loopback"],
                 "rsa_keys": RSA_KEYS,
                 "encrypt_then_mac": { "offered": true, "form": "go" },
