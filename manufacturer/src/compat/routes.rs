@@ -7,19 +7,23 @@ use actix_web::{HttpRequest, HttpResponse};
 use fdo_protocol::crypto::VerifyingKey;
 use fdo_protocol::voucher::Voucher;
 use fdo_protocol::{Guid, RendezvousInfo};
+use fdo_service::compat::page::Window;
 use fdo_service::compat::refusal::Refusal;
-use fdo_service::compat::vouchers::{Summary, SummaryPage, VoucherQuery, guid, in_full};
-use fdo_service::compat::{self, Gate, key, pem, rendezvous_info, resource, wants_pem};
+use fdo_service::compat::vouchers::{SortBy, Summary, SummaryPage, VoucherQuery, Wanted, guid, in_full};
+use fdo_service::compat::{self, Gate, key, pem, rendezvous_info, resource, timestamp, wants_pem};
 use fdo_service::operators::require::{Read, Require, Write};
 use fdo_service::operators::{Operator, Permission};
 use fdo_service::problem::{self, Problem};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::app::Desk;
 use crate::claims::{Claims, ExtendError};
 use crate::rendezvous::Rendezvous;
 use crate::vouchers::{StoredVoucher, VoucherState, Vouchers};
 
+/// Version 1 knows no pages; more than this is not answered at once.
+const MOST: u64 = 10_000;
 /// Bytes of rendezvous information.
 const MAX_RENDEZVOUS_BODY: usize = 64 * 1024;
 
@@ -51,6 +55,7 @@ pub fn listener(cfg: &mut ServiceConfig, desk: &Arc<Desk>, gate: &Gate) {
     let rvinfo = resource("/api/v1/rvinfo").app_data(PayloadConfig::new(MAX_RENDEZVOUS_BODY));
     let rvinfo = rvinfo.route(web::get().to(get_rvinfo_1)).route(web::post().to(post_rvinfo_1));
     cfg.service(rvinfo.route(web::put().to(put_rvinfo_1)))
+        .service(resource("/api/v1/vouchers").route(web::get().to(list_1)))
         .service(resource("/api/v1/vouchers/{guid}").route(web::get().to(get_1)));
 }
 
@@ -142,6 +147,46 @@ async fn list(
     let vouchers = all.iter().map(|(voucher, created)| Summary::new(voucher, *created, *created)).collect();
     let window = wanted.window;
     Ok(HttpResponse::Ok().json(SummaryPage { total, limit: window.limit, offset: window.offset, vouchers }))
+}
+
+/// Which vouchers version 1 lists; an empty one is none.
+#[derive(Deserialize)]
+struct VoucherQuery1 {
+    guid: Option<String>,
+    device_info: Option<String>,
+}
+
+/// Version 1: no pages, the latest first.
+async fn list_1(
+    _: Require<Read>,
+    vouchers: Data<Vouchers>,
+    query: Query<VoucherQuery1>,
+) -> Result<HttpResponse, Refusal> {
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let device_info = filled(&query.device_info);
+    let wanted = Wanted {
+        window: Window { limit: MOST, offset: 0 },
+        guid: filled(&query.guid).as_deref().map(guid).transpose()?,
+        device_info: device_info.clone(),
+        search: None,
+        sort_by: SortBy::UpdatedAt,
+        descending: true,
+    };
+    let mut all = Vec::new();
+    for row in vouchers.select(&wanted).await?.0 {
+        let voucher = decoded(&row.bytes)?;
+        // There it is the whole of it.
+        if device_info.as_ref().is_none_or(|wanted| *wanted == voucher.header().device_info) {
+            let at = timestamp(row.created);
+            all.push(json!({
+                "guid": hex::encode(row.guid.as_bytes()),
+                "device_info": voucher.header().device_info,
+                "created_at": at,
+                "updated_at": at,
+            }));
+        }
+    }
+    Ok(HttpResponse::Ok().json(all))
 }
 
 async fn get(

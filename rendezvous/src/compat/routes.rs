@@ -88,7 +88,10 @@ async fn import(
     }
     if report.imported > 0 && policies.current().await?.settings.device_ca == DeviceCaRule::Any {
         let how = "`fdo-rendezvous policy set --device-ca required` puts the list in force";
-        report.messages.push(format!("devices of every CA are registered until then: {how}"));
+        // That server has one message a certificate.
+        if let Some(last) = report.messages.last_mut() {
+            *last = format!("{last}; devices of every CA are registered until then: {how}");
+        }
     }
     Ok(HttpResponse::Ok().json(report))
 }

@@ -114,6 +114,17 @@ async fn vouchers_are_listed_shown_extended_and_imported() {
         assert_eq!(sorted["vouchers"][0]["voucher"]["guid"], *first.clone().max(second.clone()));
         assert_eq!(site.get_pem(list.clone()).await.matches("BEGIN OWNERSHIP VOUCHER").count(), 2);
 
+        // Version 1 has no pages, and the whole of the device information counts.
+        let one = format!("{}/api/v1/vouchers", site.manufacturer);
+        let all = site.get(one.clone()).await;
+        let item = json!({ "guid": "text", "device_info": "text", "created_at": "text", "updated_at": "text" });
+        assert_eq!(shape(&all), json!([item, item]));
+        assert_eq!(site.get(format!("{one}?guid={first}")).await[0]["guid"], *first);
+        for (query, count) in [("device_info=gateway", 2), ("device_info=gate", 0), ("guid=", 2)] {
+            assert_eq!(site.get(format!("{one}?{query}")).await.as_array().unwrap().len(), count, "{query}");
+        }
+        assert_eq!(site.call(Method::GET, format!("{one}?guid=x"), "").await.0, 400);
+
         // Extended once to one key.
         let key = pem("PUBLIC KEY", site.owner_key().spki_der());
         let extend = format!("{list}/{first}/extend");

@@ -81,9 +81,13 @@ async fn measure(arguments: &Arguments, go: &Path) -> anyhow::Result<ExitCode> {
         Outcome::Green => say(&format!("yes  {place}")),
         Outcome::Red(why) => say(&format!("NO   {place}: {why}")),
     };
-    let outcomes = run(&world, &cells, arguments.at_a_time, |cell, outcome| tell(&cell.place, outcome)).await;
+    let cells_run = run(&world, &cells, arguments.at_a_time, |cell, outcome| tell(&cell.place, outcome));
+    // Most of that is waiting.
+    let (outcomes, compared, walked) = tokio::join!(cells_run, world.management(), world.guide());
     let mut all: Vec<_> = cells.into_iter().map(|cell| cell.place).zip(outcomes).collect();
     let mut checks = world.owner_keys().await;
+    checks.extend(compared);
+    checks.extend(walked);
     checks.retain(|(place, _)| is_wanted(place));
     for (place, outcome) in &checks {
         tell(place, outcome);

@@ -132,7 +132,7 @@ pub struct Cell {
     pub key: Key,
     pub exchange: &'static str,
     pub cipher: &'static str,
-    /// Whether our owner had the device first, and sold it on.
+    /// Whether an owner by the other side had the device first, and sold it on.
     pub resold: bool,
     /// How the device asks for the maker's key, as go-fdo-client names it.
     pub encoding: &'static str,
@@ -144,6 +144,8 @@ const OUR_DEVICE: &str = "our device with go-fdo-server's three services";
 const OUR_DEVICE_LIBRARY: &str = "our device with three services on the library go-fdo";
 const ENCODED: &str = "maker's key asked for by go-fdo-client, our three services";
 const MODULES: &str = "service-info modules";
+/// The table of management calls.
+pub const MANAGEMENT: &str = "go-fdo-server's management API, its answers and ours";
 const CROSSINGS: &str = "services of both";
 
 /// All of them, in the report's order.
@@ -202,8 +204,19 @@ pub fn cells() -> Vec<Cell> {
                 simple(Place::new(CROSSINGS, &row, key.name()), [device, By::Us, By::Us, By::Go], key, &small);
             cells.push(Cell { resold: true, ..cell });
         }
+        let row = format!("device {of}, voucher go-fdo-server, resold by its owner, rendezvous ours, owner ours");
+        for key in Key::OF_GO_OWNER {
+            let cell =
+                simple(Place::new(CROSSINGS, &row, key.name()), [device, By::Go, By::Us, By::Us], key, &small);
+            cells.push(Cell { resold: true, ..cell });
+        }
     }
     cells
+}
+
+/// The device that is managed on both sides.
+pub fn device_of_ours() -> Cell {
+    simple(Place::new(MANAGEMENT, "all calls", "they came to an end"), [By::Us; 4], Key::Ec256, &[])
 }
 
 /// With the first key exchange of its key, and the cipher that everybody has.

@@ -20,7 +20,7 @@ pub struct Credentials {
 
 impl Credentials {
     pub fn make(directory: &Path, name: &str, key: Key) -> anyhow::Result<Self> {
-        let [pem, der, certificate] =
+        let [pem, key_file, certificate] =
             ["key.pem", "key.der", "cert.pem"].map(|end| directory.join(format!("{name}-{end}")));
         let kind = match key {
             Key::Ec256 => ["EC", "ec_paramgen_curve:P-256"],
@@ -29,11 +29,17 @@ impl Credentials {
             Key::Rsa3072 => ["RSA", "rsa_keygen_bits:3072"],
         };
         openssl(&["genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1], "-out", text(&pem)?])?;
-        openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", text(&pem)?, "-outform", "DER", "-out", text(&der)?])?;
+        let key = der(&pem, &key_file)?;
         certify(&pem, name, &certificate)?;
         let public_key = openssl(&["pkey", "-in", text(&pem)?, "-pubout"])?;
-        Ok(Self { key: der, certificate, public_key })
+        Ok(Self { key, certificate, public_key })
     }
+}
+
+/// A key from PEM as PKCS#8 in DER.
+pub fn der(pem: &Path, file: &Path) -> anyhow::Result<PathBuf> {
+    openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", text(pem)?, "-outform", "DER", "-out", text(file)?])?;
+    Ok(file.to_owned())
 }
 
 /// A certificate for a key, by the command of docs/guides/foreign-devices.md.

@@ -40,14 +40,19 @@ pub struct Maker {
 }
 
 /// What is started one after the other.
-struct Starter<'a> {
+pub struct Starter<'a> {
     directory: &'a Path,
-    processes: Vec<Process>,
+    pub processes: Vec<Process>,
 }
 
-impl Starter<'_> {
+impl<'a> Starter<'a> {
+    pub fn new(directory: &'a Path, processes: Vec<Process>) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        Ok(Self { directory, processes })
+    }
+
     /// A service with these settings; its operator API when it is ready.
-    async fn start(&mut self, name: &str, service: &str, settings: &Value) -> anyhow::Result<ApiClient> {
+    pub async fn start(&mut self, name: &str, service: &str, settings: &Value) -> anyhow::Result<ApiClient> {
         let (data, file) = (self.directory.join(name), self.directory.join(format!("{name}.toml")));
         std::fs::write(&file, toml::to_string(settings)?)?;
         let [data_dir, config] = [&data, &file].map(|path| path.to_string_lossy().into_owned());
@@ -65,18 +70,18 @@ impl Starter<'_> {
 
 impl Starter<'_> {
     /// Of the first operator of a service that runs.
-    fn token(&self, name: &str) -> anyhow::Result<String> {
+    pub fn token(&self, name: &str) -> anyhow::Result<String> {
         let file = self.directory.join(name).join("operator-token");
         Ok(std::fs::read_to_string(file)?.trim().to_owned())
     }
 }
 
-fn address() -> String {
+pub fn address() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
 /// Where a service listens, and no limits: all peers are one address.
-fn listeners(listen: &str, log: &str) -> Value {
+pub fn listeners(listen: &str, log: &str) -> Value {
     json!({
         "log": log,
         "workers": 2,
@@ -86,7 +91,7 @@ fn listeners(listen: &str, log: &str) -> Value {
     })
 }
 
-fn with(mut settings: Value, more: Value) -> Value {
+pub fn with(mut settings: Value, more: Value) -> Value {
     if let (Value::Object(settings), Value::Object(more)) = (&mut settings, more) {
         settings.extend(more);
     }
@@ -97,7 +102,7 @@ impl Ours {
     /// The rendezvous comes first: makers of both sides name it in their vouchers.
     pub async fn start_rendezvous(directory: &Path) -> anyhow::Result<(String, Vec<Process>)> {
         let listen = address();
-        let mut starter = Starter { directory, processes: Vec::new() };
+        let mut starter = Starter::new(directory, Vec::new())?;
         starter.start("rendezvous", "rendezvous", &listeners(&listen, "info")).await?;
         Ok((format!("http://{listen}"), starter.processes))
     }
@@ -108,7 +113,7 @@ impl Ours {
         theirs: &Theirs,
         files: &Files,
     ) -> anyhow::Result<Self> {
-        let mut starter = Starter { directory, processes };
+        let mut starter = Starter::new(directory, processes)?;
         let listen = address();
         let settings = with(
             listeners(&listen, "info"),
@@ -163,11 +168,19 @@ impl Ours {
         Ok(Self { rendezvous, makers, owner, http, owner_keys, file, _processes: starter.processes })
     }
 
+    fn own_key(&self, key: Key) -> anyhow::Result<&Value> {
+        let mut fitting = self.owner_keys.iter().filter(|item| item["key_type"] == key.our_name());
+        fitting.find(|item| item["preferred"] == true).context("our owner has no such key")
+    }
+
+    /// The owner's public key of a type, PEM.
+    pub fn owner_key(&self, key: Key) -> anyhow::Result<&str> {
+        self.own_key(key)?["public_key"].as_str().context("our owner's key has no PEM")
+    }
+
     /// A certificate for the owner's key of a type, as makers of others ask for.
     pub fn owner_certificate(&self, key: Key, directory: &Path) -> anyhow::Result<PathBuf> {
-        let mut fitting = self.owner_keys.iter().filter(|item| item["key_type"] == key.our_name());
-        let found = fitting.find(|item| item["preferred"] == true).context("our owner has no such key")?;
-        let file = found["file"].as_str().context("our owner's key has no file")?;
+        let file = self.own_key(key)?["file"].as_str().context("our owner's key has no file")?;
         let certificate = directory.join(format!("our-owner-{}-cert.pem", key.name()));
         certify(Path::new(file), "Our fleet", &certificate)?;
         Ok(certificate)

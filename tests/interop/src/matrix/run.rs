@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::cell::{By, Cell, Key, Module, Place};
+use super::cell::{By, Cell, Key, Module, Place, device_of_ours};
 use super::device::Device;
 use super::files::Files;
+use super::guide;
 use super::library::Library;
+use super::management;
 use super::ours::Ours;
 use super::peers::Peers;
 use super::report::Outcome;
@@ -87,6 +89,18 @@ impl World {
         seen
     }
 
+    /// The management API of go-fdo-server and ours.
+    pub async fn management(&self) -> Vec<(Place, Outcome)> {
+        let cell = device_of_ours();
+        let compared = management::compare(&self.peers, &self.directory, &cell).await;
+        compared.unwrap_or_else(|error| vec![(cell.place, Outcome::Red(format!("{error:#}")))])
+    }
+
+    /// The guide for devices of others.
+    pub async fn guide(&self) -> Vec<(Place, Outcome)> {
+        guide::walk(&self.peers, &self.directory).await
+    }
+
     /// The voucher's way from maker to owner.
     async fn sell(&self, cell: &Cell, maker: usize, serial: &str, guid: &str) -> anyhow::Result<()> {
         match (cell.maker, cell.owner) {
@@ -99,6 +113,11 @@ impl World {
             (By::Us, By::Go) => {
                 let voucher = self.ours.extend(maker, guid, self.theirs.owner_key(cell)?).await?;
                 self.theirs.import(cell, &voucher).await
+            }
+            (By::Go, By::Us) if cell.resold => {
+                let voucher = self.theirs.voucher(cell, guid).await?;
+                self.theirs.import(cell, &voucher).await?;
+                self.ours.import(self.theirs.resell(cell, guid, self.ours.owner_key(cell.key)?).await?).await
             }
             (By::Go, By::Us) => self.ours.import(self.theirs.voucher(cell, guid).await?).await,
             (By::Go, By::Go) => {

@@ -92,6 +92,8 @@ fn address(log: &Path) -> Option<String> {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: StatusCode,
+    /// The media type.
+    pub kind: String,
     pub body: String,
 }
 
@@ -113,7 +115,9 @@ pub async fn call(
             tokio::time::sleep(AGAIN).await;
             continue;
         }
-        return Ok(Answer { status: answer.status(), body: answer.text().await? });
+        let kind = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_owned();
+        return Ok(Answer { status: answer.status(), kind, body: answer.text().await? });
     }
     bail!("{url}: too many requests, for ever")
 }

@@ -171,9 +171,11 @@ impl Theirs {
     }
 
     fn maker_of(&self, cell: &Cell) -> anyhow::Result<&Server> {
-        let fits =
-            |maker: &&Maker| (maker.key, maker.rendezvous, maker.owner) == (cell.key, cell.rendezvous, cell.owner);
-        Ok(&self.makers.iter().find(fits).context("go-fdo-server has no such maker")?.server)
+        // What its owner sells on was its owner's first.
+        let first = if cell.resold { By::Go } else { cell.owner };
+        let wanted = (cell.key, cell.rendezvous, first);
+        let found = self.makers.iter().find(|maker| (maker.key, maker.rendezvous, maker.owner) == wanted);
+        Ok(&found.context("go-fdo-server has no such maker")?.server)
     }
 
     /// Where a device of this cell is born.
@@ -194,6 +196,12 @@ impl Theirs {
     pub async fn import(&self, cell: &Cell, voucher: &str) -> anyhow::Result<()> {
         let owner = self.owner_of(cell)?;
         owner.server.send(Method::POST, "/api/v1/owner/vouchers", voucher).await.map(|_| ())
+    }
+
+    /// Its owner sells a device on; the voucher for the new owner's key, PEM.
+    pub async fn resell(&self, cell: &Cell, guid: &str, key: &str) -> anyhow::Result<String> {
+        let path = format!("/api/v1/owner/resell/{}", guid.replace('-', ""));
+        self.owner_of(cell)?.server.send(Method::POST, &path, key).await
     }
 
     /// Waits until its owner has done TO0 at the rendezvous that the voucher names; it looks for work every ten seconds.
