@@ -150,6 +150,11 @@ async fn the_voucher_that_an_onboarding_leaves_onboards_the_device_again() {
     let world = World::new().await;
     world.enrol().await;
     let agent = world.sold_device("SN-1", KeyType::P256).await;
+    let guid = device_at(&world.owner_api, "SN-1").await.unwrap()["guid"].as_str().unwrap().to_owned();
+    let registrations = |guid: &str| format!("/api/v1/registrations?guid={guid}");
+    let list: Value = world.owner_api.get(&registrations(&guid.replace('-', ""))).await.unwrap();
+    assert_eq!(list["items"][0]["guid"], guid);
+    assert!(world.owner_api.get::<Value>(&registrations("x")).await.is_err());
     onboard(&agent).await.unwrap();
     for _ in 0..2 {
         let device = device_at(&world.owner_api, "SN-1").await.unwrap();

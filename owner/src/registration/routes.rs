@@ -24,7 +24,8 @@ pub async fn list(
     filter: web::Query<Filter>,
 ) -> Result<web::Json<Page<Registration>>, Problem> {
     let limit = page.limit()?;
-    let rows = super::list(&app.db, filter.guid.as_deref(), page.after()?, limit + 1).await?;
+    let wanted = filter.guid.as_deref().map(guid).transpose()?.map(|guid| guid.to_string());
+    let rows = super::list(&app.db, wanted.as_deref(), page.after()?, limit + 1).await?;
     Ok(web::Json(Page::from_rows(rows, limit, |last| (last.guid.clone(), last.rendezvous.clone()))))
 }
 
@@ -32,13 +33,18 @@ pub async fn list(
 pub async fn renew(
     app: web::Data<App>,
     _: Require<Write>,
-    guid: web::Path<String>,
+    name: web::Path<String>,
 ) -> Result<web::Json<Vec<Registration>>, Problem> {
-    let wrong =
-        |_| Problem::bad_request("guid", "This is no GUID; write it like 0f8fad5b-d9cb-469f-a165-70867728950e.");
-    let guid: Guid = guid.parse().map_err(wrong)?;
+    let guid = guid(&name)?;
     super::renew(&app.db, &guid, app.clock.now()).await?;
     app.registrar.wake();
     let rows = super::list(&app.db, Some(&guid.to_string()), None, 1000).await?;
     Ok(web::Json(rows))
+}
+
+/// With hyphens or without.
+fn guid(text: &str) -> Result<Guid, Problem> {
+    let wrong =
+        |_| Problem::bad_request("guid", "This is no GUID; write it like 0f8fad5b-d9cb-469f-a165-70867728950e.");
+    text.parse().map_err(wrong)
 }
