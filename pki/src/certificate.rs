@@ -172,6 +172,11 @@ impl Certificate {
         self.basic_constraints.as_ref()
     }
 
+    /// The signed part.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     pub(crate) fn subject_der(&self) -> &der::Any {
         &self.subject_der
     }

@@ -2,11 +2,12 @@
 
 use der::asn1::{Any, UintRef};
 use der::{Sequence, Tag, TagNumber, Tagged};
-use fdo_protocol::crypto::VerifyingKey;
+use fdo_protocol::crypto::{KeyType, VerifyingKey};
 
 use crate::asn1::{self, Signed};
 use crate::name::{NameBuilder, ReceivedName};
 use crate::public_key::parse_key;
+use crate::requested::{self, Requested};
 use crate::{Certificate, CertificateSigner, DeviceSerial, Error, pem, signature};
 
 /// Longest certification request that is read, in bytes of DER.
@@ -29,6 +30,8 @@ pub struct Csr {
     body: Vec<u8>,
     signed: Signed,
     subject: ReceivedName,
+    subject_der: Any,
+    attributes: Option<Any>,
     public_key: VerifyingKey,
 }
 
@@ -42,13 +45,15 @@ impl Csr {
             return Err(Error::malformed(WHAT, "its version is not 0"));
         }
         let attributes = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
-        if info.attributes.is_some_and(|received| received.tag() != attributes) {
+        if info.attributes.as_ref().is_some_and(|received| received.tag() != attributes) {
             return Err(Error::malformed(WHAT, "its attributes are not where they belong"));
         }
         Ok(Self {
             der: der.to_vec(),
             subject: ReceivedName::parse(WHAT, &info.subject)?,
             public_key: parse_key(&asn1::encode(WHAT, &info.public_key)?)?,
+            subject_der: info.subject,
+            attributes: info.attributes,
             body,
             signed,
         })
@@ -67,6 +72,17 @@ impl Csr {
             return Self::parse(&pem::decode_csr(text)?);
         }
         Self::parse(&crate::decode_base64(body, MAX_CSR)?)
+    }
+
+    /// What it asks for beyond its key.
+    pub fn requested(&self) -> Result<Requested, Error> {
+        Requested::parse(&self.subject_der, self.attributes.as_ref())
+    }
+
+    /// The key that it names; only [`Csr::verify`] shows that the sender holds it.
+    #[must_use]
+    pub fn key_type(&self) -> KeyType {
+        self.public_key.key_type()
     }
 
     /// Checks the request's own signature: its sender holds the private key.
@@ -105,6 +121,11 @@ impl VerifiedCsr {
         &self.0.der
     }
 
+    /// What it asks for beyond its key.
+    pub fn requested(&self) -> Result<Requested, Error> {
+        self.0.requested()
+    }
+
     /// The subject that was asked for, escaped for display; certificates never take their subject from it.
     #[must_use]
     pub fn requested_subject(&self) -> String {
@@ -118,23 +139,24 @@ pub fn build_csr(
     common_name: Option<&str>,
     serial: &DeviceSerial,
 ) -> Result<Vec<u8>, Error> {
-    build(signer, NameBuilder::default().common_name(common_name)?.serial_number(serial)?.build()?)
+    build(signer, NameBuilder::default().common_name(common_name)?.serial_number(serial)?.build()?, None)
 }
 
-/// Makes a request in DER for the key of `signer` with exactly the subject of the certificate that it is to follow.
+/// Makes a request in DER for the key of `signer` with exactly the subject and the alternative names of the certificate
+/// that it is to follow.
 pub fn build_renewal(signer: &dyn CertificateSigner, of: &Certificate) -> Result<Vec<u8>, Error> {
-    build(signer, of.subject_der().clone())
+    let names = requested::alternative_names_der(of)?.map(requested::ask_for_alternative_names);
+    build(signer, of.subject_der().clone(), names.transpose()?)
 }
 
-fn build(signer: &dyn CertificateSigner, subject: Any) -> Result<Vec<u8>, Error> {
+fn build(signer: &dyn CertificateSigner, subject: Any, attributes: Option<Any>) -> Result<Vec<u8>, Error> {
     let invalid = Error::encoding(WHAT);
+    let none = || Any::new(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, []);
     let info = RequestInfo {
         version: Any::encode_from(&0_u8).map_err(&invalid)?,
         subject,
         public_key: asn1::decode("public key", signer.public_key().spki_der(), MAX_CSR)?,
-        attributes: Some(
-            Any::new(Tag::ContextSpecific { constructed: true, number: TagNumber(0) }, []).map_err(&invalid)?,
-        ),
+        attributes: Some(attributes.map_or_else(none, Ok).map_err(&invalid)?),
     };
     crate::issue::seal(&asn1::encode(WHAT, &info)?, signer)
 }

@@ -156,7 +156,7 @@ fn is_format_control(c: char) -> bool {
 }
 
 /// The text of a directory string, whatever its length; `#hex` for other types.
-fn text_of(value: AnyRef<'_>) -> String {
+pub(crate) fn text_of(value: AnyRef<'_>) -> String {
     let bytes = value.value();
     let text = match value.tag() {
         Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::VisibleString => {
