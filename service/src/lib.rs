@@ -4,6 +4,7 @@
 
 pub mod host {
     //! The process around a service: clock, randomness, configuration, logs, health, metrics, TLS, listeners.
+    pub mod client_certificates;
     pub mod clock;
     pub mod config;
     pub mod data_dir;
@@ -15,6 +16,7 @@ pub mod host {
     pub mod telemetry;
     pub mod tls;
 
+    pub use client_certificates::{PeerCertificates, RenewedCertificate};
     pub use listen::{Host, HostError, Listener, Running};
 }
 pub mod cli;
@@ -30,3 +32,4 @@ pub mod problem;
 pub mod secret_file;
 pub mod sessions;
 pub mod transfer;
+pub mod webhook;

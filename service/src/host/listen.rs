@@ -4,14 +4,15 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::middleware::from_fn;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 
-use super::shutdown;
+use super::{client_certificates, shutdown};
 use crate::compat::{as_the_named_operator, refusal};
 use crate::operators::require::known_operators_only;
 use crate::problem;
@@ -38,6 +39,7 @@ enum Kind {
     Device,
     Operator,
     Compat,
+    Enrolment,
 }
 
 impl Listener {
@@ -66,6 +68,17 @@ impl Listener {
         configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
     ) -> Self {
         Self::new(name, address, Kind::Compat, configure).workers(1)
+    }
+
+    /// For EST clients, by TLS that asks for client certificates ([`client_certificates::server_config`]); routes find
+    /// [`PeerCertificates`](super::PeerCertificates) with the connection. Names of headers are written in title case.
+    pub fn enrolment(
+        name: &'static str,
+        address: &str,
+        tls: ServerConfig,
+        configure: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(name, address, Kind::Enrolment, configure).tls(tls)
     }
 
     fn new(
@@ -117,6 +130,7 @@ impl Listener {
                     .client_disconnect_timeout(Duration::from_secs(2))
                     .keep_alive(KEEP_ALIVE)
                     .tcp_nodelay(true)
+                    .on_connect(client_certificates::keep)
                     .shutdown_timeout(GRACE_SECONDS)
                     .disable_signals();
                 match self.tls {
@@ -128,6 +142,9 @@ impl Listener {
         }
         Ok(match self.kind {
             Kind::Device => serve!(move || App::new().configure(|cfg| configure(cfg))),
+            Kind::Enrolment => {
+                serve!(move || App::new().wrap(from_fn(in_title_case)).configure(|cfg| configure(cfg)))
+            }
             Kind::Compat => {
                 serve!(move || {
                     App::new()
@@ -146,6 +163,16 @@ impl Listener {
             }
         })
     }
+}
+
+/// libest compares the names of headers letter by letter.
+async fn in_title_case(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let mut response = next.call(request).await?;
+    response.response_mut().head_mut().set_camel_case_headers(true);
+    Ok(response)
 }
 
 /// Why a service does not start.
