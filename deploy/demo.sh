@@ -66,7 +66,7 @@ trap 'exit 130' INT TERM
 free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 base=0
 until free $((8038 + base)) && free $((8039 + base)) && free $((8040 + base)) && free $((8041 + base)) \
-  && free $((8042 + base)) && free $((8043 + base)) && free $((8044 + base)) && free $((8046 + base)); do
+  && free $((8042 + base)) && free $((8043 + base)) && free $((8044 + base)) && free $((8045 + base)) && free $((8046 + base)); do
   base=$((base + 1000)); [ "$base" -lt 50000 ] || fail "no free ports"
 done
 maker_url=http://127.0.0.1:$((8038 + base)) maker_api=http://127.0.0.1:$((8039 + base))
@@ -74,6 +74,7 @@ claims_address=127.0.0.1:$((8040 + base))
 rendezvous_url=http://127.0.0.1:$((8041 + base)) rendezvous_api=http://127.0.0.1:$((8042 + base))
 owner_url=http://127.0.0.1:$((8043 + base)) owner_api=http://127.0.0.1:$((8044 + base))
 status_address=127.0.0.1:$((8046 + base))
+owner_est=127.0.0.1:$((8045 + base))
 
 bin=${CARGO_TARGET_DIR:-target}/release
 maker() { "$bin/fdo-manufacturer" --data-dir "$work/manufacturer" --api "$maker_api" "$@"; }
@@ -132,7 +133,7 @@ serve rendezvous "$rendezvous_api" --listen "${rendezvous_url#http://}" --operat
 serve manufacturer "$maker_api" --listen "${maker_url#http://}" --operators "${maker_api#http://}" \
   --claims "$claims_address" --rendezvous "$rendezvous_url" --admission open
 serve owner "$owner_api" --listen "${owner_url#http://}" --operators "${owner_api#http://}" \
-  --public-url "$owner_url" --status "$status_address" --outbound-allow loopback
+  --public-url "$owner_url" --est "$owner_est" --status "$status_address" --outbound-allow loopback
 say "Three services run, each on its own $([ -n "$database" ] && echo "PostgreSQL database" || echo "SQLite file"):"
 say "  manufacturer $maker_url   rendezvous $rendezvous_url   owner $owner_url"
 say

@@ -38,7 +38,7 @@ running+=($!)
   --rendezvous "http://$(at 0)" --admission open >"$work/manufacturer.log" 2>&1 &
 running+=($!)
 "$bin/fdo-owner" --data-dir "$work/owner" serve --listen "$(at 5)" --operators "$(at 6)" --public-url "http://$(at 5)" \
-  --status "" --outbound-allow loopback >"$work/owner.log" 2>&1 &
+  --est "" --status "" --outbound-allow loopback >"$work/owner.log" 2>&1 &
 running+=($!)
 owner_pid=$!
 for port in 0 1 2 3 4 5 6; do await $((base + port)); done

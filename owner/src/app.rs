@@ -22,9 +22,11 @@ use rand_core::Rng;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use crate::admission::Admission;
 use crate::ca::Ca;
 use crate::config::Config;
 use crate::db::Migrator;
+use crate::enrollment::est;
 use crate::error::StartError;
 use crate::files::{Files, Folder};
 use crate::jobs::{self, Jobs};
@@ -55,6 +57,11 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     pub health: Health,
     pub ca: Ca,
+    /// What the EST listener shows.
+    pub est_identity: est::listener::Identity,
+    /// Which of EST's refusals are written down.
+    pub est: est::Record,
+    pub admission: Admission,
     /// What TO0 keeps between two runs.
     pub registrar: Registrar,
     /// What CRLs and OCSP keep in memory.
@@ -123,6 +130,9 @@ impl App {
             tokens: SealedTokens::new(&sealing),
             operators,
             ca,
+            est_identity: est::listener::Identity::default(),
+            est: est::Record::default(),
+            admission: Admission::open(&config.admission)?,
             registrar: Registrar::default(),
             revocation: Revocation::new(config.status.ocsp_answers),
             progress: Progress::default(),
@@ -166,6 +176,9 @@ pub struct Running {
 pub async fn start(config: &Config, data_dir: &Path, clock: Clock, random: Random) -> Result<Running, StartError> {
     let (app, first_token) = App::open(config, data_dir, clock, random).await?;
     let app = Arc::new(app);
+    if config.est.is_on() {
+        est::listener::renew(&app).await?;
+    }
     let host = Host::new().workers(config.workers).start(routes::listeners(config, &app)?).await?;
     let jobs = jobs::start(&app);
     Ok(Running { app, first_token, host, jobs })

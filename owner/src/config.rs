@@ -1,6 +1,8 @@
 //! The owner service's settings: defaults, TOML, environment (`FDO_OWNER_..`), flags.
 
+mod admission;
 mod encrypt_then_mac;
+mod est;
 mod provisioning;
 mod status;
 mod transfer;
@@ -17,7 +19,9 @@ use fdo_service::host::telemetry::LogFormat;
 use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
 
+pub use admission::{AdmissionSettings, Otherwise};
 pub use encrypt_then_mac::{EncryptThenMacSettings, Form};
+pub use est::{ChallengePassword, EstSettings};
 pub use provisioning::{
     CaSettings, CommandSetting, DownloadSetting, FileSettings, OnboardingSettings, RegistrationSettings,
     UploadSettings,
@@ -61,6 +65,8 @@ pub struct Config {
     pub registration: RegistrationSettings,
     pub ca: CaSettings,
     pub status: StatusSettings,
+    pub est: EstSettings,
+    pub admission: AdmissionSettings,
     pub onboarding: OnboardingSettings,
     pub encrypt_then_mac: EncryptThenMacSettings,
     pub files: FileSettings,
@@ -123,6 +129,8 @@ impl Default for Config {
             registration: RegistrationSettings::default(),
             ca: CaSettings::default(),
             status: StatusSettings::default(),
+            est: EstSettings::default(),
+            admission: AdmissionSettings::default(),
             onboarding: OnboardingSettings::default(),
             encrypt_then_mac: EncryptThenMacSettings::default(),
             files: FileSettings::default(),
@@ -148,6 +156,19 @@ pub enum SettingError {
          are to name, such as http://pki.example, or listen on 127.0.0.1"
     )]
     StatusUrl(String),
+    #[error(
+        "`est.address` = {0} is not loopback, but `est.public_url` is not set; set it to the URL that devices renew at, \
+         such as https://est.example:8045"
+    )]
+    EstUrl(String),
+    #[error("`est.public_url` = {0} must look like https://est.example:8045, without a path")]
+    EstPublicUrl(String),
+    #[error("set both `est.certificate` and `est.key`, or neither")]
+    EstHalf,
+    #[error("`est.names` must name what the EST listener is reached by")]
+    EstNames,
+    #[error("`admission.webhook` = {0} must be an http:// or https:// URL")]
+    Webhook(String),
     #[error("`status.public_url` = {0} must look like http://pki.example, with at most 200 characters")]
     StatusPublicUrl(String),
     #[error("`{setting}` = {value} must be from {least} to {most}")]
@@ -173,6 +194,8 @@ impl Config {
             return Err(SettingError::PublicUrl(self.listen.address.clone()));
         }
         self.status.check()?;
+        self.est.check()?;
+        self.admission.check()?;
         self.check_ranges()?;
         self.rsa_key_types()?;
         self.rv_to2_addr().map(|_| ())

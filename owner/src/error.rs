@@ -7,14 +7,16 @@ use fdo_service::host::tls::TlsError;
 use fdo_service::operators::OperatorError;
 use fdo_service::outbound::OutboundError;
 use fdo_service::problem::Problem;
+use fdo_service::secret_file::SecretFileError;
 
 use crate::config::SettingError;
+use crate::enrollment::est;
 use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
 use crate::{
-    ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration, resale, serviceinfo,
-    trust, uploads, vouchers,
+    admission, ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration, resale,
+    serviceinfo, trust, uploads, vouchers,
 };
 
 /// Why the service does not start.
@@ -40,6 +42,10 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("the certificate of the transfer listener cannot be used: {0}")]
     Certificate(#[from] fdo_pki::Error),
+    #[error(transparent)]
+    Est(#[from] est::listener::Error),
+    #[error("cannot read the secret of the admission webhook: {0}")]
+    Admission(#[from] SecretFileError),
     #[error(transparent)]
     Host(#[from] HostError),
 }
@@ -139,6 +145,25 @@ impl From<plans::Error> for Problem {
             plans::Error::File(error) => error.into(),
             plans::Error::Network(error) => error.into(),
             plans::Error::Sealed(_) | plans::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<admission::Error> for Problem {
+    fn from(error: admission::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            admission::Error::NotFound(_) => Self::not_found("rule-unknown", detail),
+            admission::Error::NoGroup(_) => Self::not_found("group-unknown", detail),
+            admission::Error::Exists(_) => Self::conflict("rule-exists", detail),
+            admission::Error::GroupInUse(_) => Self::conflict("group-in-use", detail),
+            admission::Error::TooMany => Self::conflict("rules-too-many", detail),
+            admission::Error::Field(..) => Self::unprocessable("rule-field", detail),
+            admission::Error::Denied(_) => Self::forbidden("not-admitted", detail),
+            admission::Error::Unanswered(_) => Self::unavailable("admission-unanswered", detail),
+            admission::Error::Inventory(error) => error.into(),
+            admission::Error::Voucher(error) => error.into(),
+            admission::Error::Database(_) => Self::internal(&error),
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::claims;
+use crate::enrollment::est;
 use crate::{files, onboarding, registration, revocation, transfer, uploads};
 
 /// How often jobs look for work.
@@ -81,6 +82,13 @@ pub fn start(app: &Arc<App>) -> Jobs {
         every(TICK, app, |app| async move {
             if let Err(error) = revocation::lists::run_due(&app).await {
                 tracing::error!(%error, "cannot look after CRLs");
+            }
+        }),
+        every(TICK, app, |app| async move {
+            if app.settings.est.is_on()
+                && let Err(error) = est::listener::renew(&app).await
+            {
+                tracing::warn!(%error, "cannot renew the certificate of the EST listener");
             }
         }),
         register(app),

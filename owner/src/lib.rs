@@ -26,6 +26,7 @@ pub mod ca;
 pub mod redirect;
 
 // level 2: one deed on a noun
+pub mod admission;
 pub mod claims;
 pub mod registration;
 pub mod revocation;
@@ -33,6 +34,7 @@ pub mod serviceinfo;
 
 // level 3: whole procedures
 pub mod onboarding;
+pub mod enrollment;
 pub mod resale;
 pub mod transfer;
 

@@ -9,16 +9,17 @@ use fdo_service::compat::Gate;
 use fdo_service::endpoint::{self, Endpoint};
 use fdo_service::host::Listener;
 use fdo_service::host::health::Health;
-use fdo_service::host::{data_dir, tls};
+use fdo_service::host::{client_certificates, data_dir, tls};
 use fdo_service::transfer::{outbox, partners};
 use fdo_service::{operators, problem};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::enrollment::est;
 use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
-    ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
+    admission, ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
     registration, resale, revocation, transfer, trust, uploads, vouchers,
 };
 
@@ -33,7 +34,11 @@ pub fn listeners(config: &Config, app: &Arc<App>) -> Result<Vec<Listener>, Start
         Listener::operator("operator", &config.operators.address, operator)
             .tls(tls::server_config(&config.operators)?),
     ];
-    let listeners = listeners.into_iter().chain(compat).chain(transfer_listener(config, app)?);
+    let listeners = listeners
+        .into_iter()
+        .chain(compat)
+        .chain(est_listener(config, app)?)
+        .chain(transfer_listener(config, app)?);
     Ok(listeners.chain(status_listener(config, app)).collect())
 }
 
@@ -46,6 +51,17 @@ fn status_listener(config: &Config, app: &Arc<App>) -> Option<Listener> {
     };
     let address = Some(&config.status.address).filter(|address| !address.is_empty());
     address.map(|address| Listener::device("status", address, configure))
+}
+
+/// For devices that renew; always TLS, and its certificate is replaced while it serves.
+fn est_listener(config: &Config, app: &Arc<App>) -> Result<Option<Listener>, StartError> {
+    if !config.est.is_on() {
+        return Ok(None);
+    }
+    let tls = client_certificates::server_config(app.est_identity.shown())?;
+    let served = app.clone();
+    let configure = move |cfg: &mut web::ServiceConfig| est::routes::configure(cfg, &served);
+    Ok(Some(Listener::enrolment("est", &config.est.address, tls, configure)))
 }
 
 /// For other organisations; always TLS.
@@ -157,6 +173,7 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
         .service(claim.route(delete().to(claims::routes::withdraw)));
     let redirect = resource("redirect").route(get().to(redirect::routes::get));
     cfg.service(redirect.route(put().to(redirect::routes::set)).route(delete().to(redirect::routes::reset)));
+    admission::routes::configure(cfg);
     compat::routes::configure(cfg);
     revocation::routes::configure(cfg, resource);
     cfg.service(resource("keys").route(get().to(keys::routes::list)));

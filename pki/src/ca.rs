@@ -11,7 +11,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::issue::Decided;
 use crate::name::NameBuilder;
-use crate::{CertificateSigner, Error, Issued, Issuer, ToBeSigned, extensions, validity};
+use crate::{Certificate, CertificateSigner, Error, Issued, Issuer, ToBeSigned, extensions, validity};
 
 /// How long a CA or a listener's certificate lives, from `now` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,14 +136,10 @@ pub fn make_tls_server(
     now: u64,
     rng: &mut dyn CryptoRng,
 ) -> Result<Issued, Error> {
-    if names.is_empty() {
-        let reason = "give at least one DNS name or IP address";
-        return Err(Error::InvalidField { field: "server name", reason });
-    }
+    let names = general_names(names)?;
     let key = signer.public_key();
     let subject = NameBuilder::default().common_name(Some(common_name))?.build()?;
     let issuer = Issuer::of_itself(subject.clone(), key)?;
-    let names = names.iter().map(ServerName::general_name).collect::<Result<_, _>>()?;
     let decided = Decided {
         subject,
         key,
@@ -160,6 +156,50 @@ pub fn make_tls_server(
         ],
     };
     ToBeSigned::new(&issuer, decided, rng)?.sign(signer)
+}
+
+/// Decides the certificate of a TLS server for `names` under `issuer`; it is good from five minutes ago on, for clients
+/// whose clock is late.
+pub fn prepare_tls_server(
+    common_name: &str,
+    names: &[ServerName],
+    key: &VerifyingKey,
+    issuer: &Issuer,
+    lifetime: Lifetime,
+    now: u64,
+    rng: &mut dyn CryptoRng,
+) -> Result<ToBeSigned, Error> {
+    const LATE: u64 = 5 * 60;
+    let names = general_names(names)?;
+    let decided = Decided {
+        subject: NameBuilder::default().common_name(Some(common_name))?.build()?,
+        key,
+        not_before: now.saturating_sub(LATE),
+        not_after: lifetime.end(now).min(issuer.not_after()),
+        extensions: vec![
+            extensions::end_entity()?,
+            extensions::digital_signature()?,
+            extensions::extended_key_usage(vec![ID_KP_SERVER_AUTH])?,
+            extensions::subject_alternative_names(names)?,
+            extensions::subject_key(&extensions::key_identifier(key.spki_der())?)?,
+            extensions::authority_key(issuer.key_identifier())?,
+        ],
+    };
+    ToBeSigned::new(issuer, decided, rng)
+}
+
+/// Whether a server's certificate is for these names and for no others.
+pub fn names_exactly(certificate: &Certificate, names: &[ServerName]) -> Result<bool, Error> {
+    let expected = crate::asn1::encode("server name", &general_names(names)?)?;
+    Ok(crate::requested::alternative_names_der(certificate)? == Some(expected))
+}
+
+fn general_names(names: &[ServerName]) -> Result<Vec<GeneralName>, Error> {
+    if names.is_empty() {
+        let reason = "give at least one DNS name or IP address";
+        return Err(Error::InvalidField { field: "server name", reason });
+    }
+    names.iter().map(ServerName::general_name).collect()
 }
 
 fn self_signed_ca(

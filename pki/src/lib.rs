@@ -32,7 +32,10 @@ mod signer;
 mod validity;
 
 pub use base64::{decode_base64, encode_base64};
-pub use ca::{CaSubject, Lifetime, ServerName, make_device_ca, make_issuing_ca, make_root, make_tls_server};
+pub use ca::{
+    CaSubject, Lifetime, ServerName, make_device_ca, make_issuing_ca, make_root, make_tls_server, names_exactly,
+    prepare_tls_server,
+};
 pub use certificate::{Certificate, MAX_CERTIFICATE};
 pub use chain::{ChainPolicy, DeviceChain, LeafValidity, MAX_CHAIN, TrustedCas, UnanchoredChain, VerifiedChain};
 pub use csr::{Csr, MAX_CSR, VerifiedCsr, build_csr, build_renewal};

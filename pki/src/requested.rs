@@ -55,7 +55,9 @@ impl Requested {
         let mut extensions = None;
         for (oid, values) in split(attributes).map_err(Error::der(WHAT))? {
             match oid {
-                CHALLENGE_PASSWORD => requested.challenge_password = values.first().map(|value| text_of(value.into())),
+                CHALLENGE_PASSWORD => {
+                    requested.challenge_password = values.first().map(|value| text_of(value.into()));
+                }
                 EXTENSION_REQUEST | EXTENSION_REQUEST_MS => {
                     let [value] = values.as_slice() else {
                         return Err(Error::malformed(WHAT, "it asks for extensions in several lists"));
@@ -237,7 +239,9 @@ fn label(oid: ObjectIdentifier) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{CaSubject, Csr, DeviceSerial, Issuer, LdevidProfile, LdevidSubject, Lifetime, build_csr, build_renewal};
+    use crate::{
+        CaSubject, Csr, DeviceSerial, Issuer, LdevidProfile, LdevidSubject, Lifetime, build_csr, build_renewal,
+    };
     use fdo_protocol::Guid;
     use fdo_protocol::crypto::{KeyType, SigningKey};
     use rand_core::SeedableRng;

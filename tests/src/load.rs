@@ -131,7 +131,7 @@ impl Server {
             vec!["--data-dir", data.to_str().unwrap(), "serve", "--log", "warn", "--listen", &listen];
         arguments.extend(["--operators", &operators]);
         if name == "fdo-owner" {
-            arguments.extend(["--status", ""]);
+            arguments.extend(["--status", "", "--est", ""]);
         }
         let prefix = name.to_uppercase().replace('-', "_");
         let limits = ["SOURCE", "GUID"].map(|limit| format!("{prefix}_LIMITS__{limit}_PER_SECOND"));

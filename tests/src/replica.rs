@@ -28,6 +28,7 @@ pub async fn owner_with(world: &World, settings: Config, folder: &str, seed: u64
     let data_dir = world.directory.path().join(folder);
     let mut config = Config { listen: anywhere(), operators: anywhere(), ..settings };
     config.status.address = anywhere().address;
+    config.est.address = anywhere().address;
     let random = Random::seeded(seed);
     let running = fdo_owner::app::start(&config, &data_dir, world.clock.clone(), random).await.unwrap();
     let token = std::fs::read_to_string(data_dir.join("operator-token")).unwrap();

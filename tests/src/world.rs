@@ -51,6 +51,8 @@ pub struct World {
     pub manufacturer_url: BaseUrl,
     pub rendezvous_url: BaseUrl,
     pub owner_url: BaseUrl,
+    /// Empty where there is no such listener.
+    pub est_url: String,
     pub claims_url: String,
     pub identity_fingerprint: String,
     pub manufacturer_api: ApiClient,
@@ -148,6 +150,7 @@ impl World {
             outbound_allow: vec!["loopback".into()],
             ..fdo_owner::config::Config::default()
         };
+        owner_config.est.address = anywhere().address;
         owner_config.limits.source_per_second = 0;
         owner_config.status.address = anywhere().address;
         owner_config.status.public_url = Some(format!("http://{}", owner_config.status.address));
@@ -162,6 +165,7 @@ impl World {
             manufacturer_url: url(manufacturer.address("device").unwrap()),
             rendezvous_url,
             owner_url: url(owner.address("device").unwrap()),
+            est_url: owner.address("est").map(|address| format!("https://{address}")).unwrap_or_default(),
             claims_url: format!("https://{}", manufacturer.address("claims").unwrap()),
             identity_fingerprint: manufacturer.identity_fingerprint.clone(),
             manufacturer_api: api(

@@ -27,6 +27,7 @@ async fn next_owner(world: &World) -> NextOwner {
         ..world.owner_config.clone()
     };
     config.status.address = format!("127.0.0.1:{}", free_port());
+    config.est.address = format!("127.0.0.1:{}", free_port());
     let data_dir = world.directory.path().join("next-owner");
     let running = fdo_owner::app::start(&config, &data_dir, world.clock.clone(), Random::seeded(2)).await.unwrap();
     let token = running.first_token.as_ref().unwrap().to_string();

@@ -92,6 +92,8 @@ fn file_with_ports(name: &str, folder: &Path, device: u16) -> PathBuf {
     if name == "owner" {
         text.push_str("[status]\n");
         text.push_str(&listener(free_port()));
+        text.push_str("[est]\n");
+        text.push_str(&listener(free_port()));
     }
     let file = folder.join("settings.toml");
     std::fs::write(&file, text).unwrap();

@@ -25,7 +25,7 @@ pub use certificates::store::{
 };
 pub use certificates::{CertificateFilter, IssuedCertificate, State};
 pub use fdo_pki::Reason;
-pub use issuance::{Granted, Origin, Requester};
+pub use issuance::{Granted, Origin, Requester, SERVER, ServerRequest};
 
 use crate::config::CaSettings;
 use authorities::Snapshot;

@@ -1,5 +1,6 @@
 //! The command line: `serve`, and a thin client of the operator API.
 
+mod admission;
 mod ca;
 mod certificate;
 mod claim;
@@ -105,6 +106,9 @@ enum Command {
     /// Certificates of devices: look at them, revoke them.
     #[command(subcommand)]
     Certificate(certificate::Command),
+    /// Who may be onboarded, and who may enrol.
+    #[command(subcommand)]
+    Admission(admission::Command),
     /// Wi-Fi networks that devices are given.
     #[command(subcommand)]
     Network(network::Command),
@@ -194,6 +198,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Redirect(command) => Ok(redirect::run(command, &api, output).await?),
         Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Certificate(command) => Ok(certificate::run(command, &api, output).await?),
+        Command::Admission(command) => admission::run(command, &api, output).await,
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
         Command::Partner(command) => {

@@ -1,5 +1,7 @@
 //! `fdo-owner serve`: a flag for each setting, and what a first start prints.
 
+mod admission;
+mod est;
 mod status;
 
 use std::io::Write;
@@ -74,6 +76,10 @@ pub(super) struct Serve {
     devices: DeviceFlags,
     #[command(flatten)]
     status: status::StatusFlags,
+    #[command(flatten)]
+    est: est::EstFlags,
+    #[command(flatten)]
+    admission: admission::AdmissionFlags,
     #[command(flatten)]
     ciphers: CipherFlags,
     #[command(flatten)]
@@ -283,6 +289,8 @@ impl Serve {
                 "server_key_generation": devices.ca_server_key_generation,
             },
             "status": self.status.settings(),
+            "est": self.est.settings(),
+            "admission": self.admission.settings(),
             "onboarding": {
                 "credential_reuse": devices.onboarding_credential_reuse,
                 "max_service_info_size": devices.onboarding_max_service_info_size,
@@ -361,6 +369,9 @@ fn announce(running: &Running, config: &Config, sent_to: &[String]) -> std::io::
     if let Some(address) = running.address("status") {
         writeln!(out, "anybody:   http://{address} (CRL and OCSP; certificates name {})", config.status.url())?;
     }
+    if let Some(address) = running.address("est") {
+        writeln!(out, "renewal:   https://{address}/.well-known/est")?;
+    }
     if let Some(address) = running.address("transfer") {
         writeln!(out, "partners:  https://{address} ({})", crate::transfer::document(&running.app).id)?;
         if let Some(pin) = running.app.transfer_pin.get() {
@@ -383,6 +394,10 @@ fn announce(running: &Running, config: &Config, sent_to: &[String]) -> std::io::
                 "sealing key: {} (without it, what is sealed in the database is lost)",
                 sealing.display()
             )?;
+        }
+        let est = data_dir.join("est");
+        if config.est.is_on() && est.exists() {
+            writeln!(out, "key of the renewal listener: {}", est.join("key.pem").display())?;
         }
         writeln!(out, "operator token, shown this once: {}", token.as_str())?;
         writeln!(out, "it is also kept in {}", data_dir.join("operator-token").display())?;

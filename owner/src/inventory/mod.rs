@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use store::{
     Filter, NewDevice, Onboarded, decommission, find, find_by_guid, forget, guids_of, insert, list, mark_sold,
-    move_to, recommission, record_onboarded, record_registered, record_state, select, set_blocked, take_back,
-    unmark_sold,
+    move_to, recommission, record_certificate, record_onboarded, record_registered, record_state, select,
+    set_blocked, take_back, unmark_sold,
 };
 
 /// Where a device stands.

@@ -316,6 +316,27 @@ pub async fn record_onboarded(
     Ok(true)
 }
 
+/// Notes the device's newest certificate with its last second of validity; false where the device is blocked or sold, or
+/// has another GUID by now.
+pub async fn record_certificate(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    device: &Device,
+    serial: &str,
+    expires: u64,
+) -> Result<bool, Error> {
+    let updated = device::Entity::update_many()
+        .col_expr(device::Column::Certificate, Expr::value(serial))
+        .col_expr(device::Column::CertificateExpires, Expr::value(signed(expires)))
+        .col_expr(device::Column::Updated, Expr::value(signed(now)))
+        .filter(device::Column::Id.eq(&device.id))
+        .filter(device::Column::Guid.eq(device.guid.to_string()))
+        .filter(is_ours())
+        .exec(conn)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
 /// A rendezvous took the device's registration; one that is further along stays there.
 pub async fn record_registered(conn: &impl ConnectionTrait, now: u64, guid: &Guid) -> Result<(), Error> {
     device::Entity::update_many()

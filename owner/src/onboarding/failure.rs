@@ -12,7 +12,7 @@ use super::store::{self, Outcome, Phase, Run};
 use crate::app::App;
 use crate::inventory::{self, DeviceState};
 use crate::serviceinfo::{Provisioning, shown};
-use crate::{ca, serviceinfo, uploads, vouchers};
+use crate::{admission, ca, serviceinfo, uploads, vouchers};
 
 /// How many forgotten onboardings are closed in one go.
 const BATCH: u64 = 1_000;
@@ -108,6 +108,20 @@ impl From<vouchers::Error> for Failure {
                 fault: Fault::new(Error::NotFound("the voucher is no longer in use")).because(error.to_string()),
             },
             vouchers::Error::Invalid(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<admission::Error> for Failure {
+    fn from(error: admission::Error) -> Self {
+        match error {
+            admission::Error::Denied(_) => {
+                let fault = Fault::new(Error::Rejected("the owner does not admit this device"));
+                Self { fault: fault.because(error.to_string()), reason: error.to_string() }
+            }
+            // The device comes again, and somebody may answer then.
+            admission::Error::Unanswered(_) => Self { reason: error.to_string(), ..Self::internal(&error) },
             other => Self::internal(&other),
         }
     }

@@ -25,6 +25,7 @@ use fdo_service::sessions::{Loaded, Next, Protocol, Step};
 pub use progress::Progress;
 pub use store::{Outcome, Phase, Run, forget, latest, list};
 
+use crate::admission::{self, Deed};
 use crate::app::App;
 use crate::registration::presentable;
 use crate::{inventory, serviceinfo, vouchers};
@@ -159,6 +160,7 @@ impl Conversation {
             vouchers::confirm_seen(&self.app.db, self.app.clock.now(), &facts.guid).await?;
         }
         self.app.progress.begin(facts.run(Phase::Attested));
+        admission::admit_by_id(&self.app, Deed::Onboard, &facts.device_id).await?;
         Ok(())
     }
 

@@ -79,9 +79,13 @@ impl World {
 
     /// One with its listeners, on any ports.
     pub async fn serving() -> (Self, Running) {
-        let mut config = config();
+        Self::serving_with(config()).await
+    }
+
+    pub async fn serving_with(mut config: Config) -> (Self, Running) {
         config.listen.address = "127.0.0.1:0".into();
         config.operators.address = "127.0.0.1:0".into();
+        config.est.address = "127.0.0.1:0".into();
         config.workers = Some(1);
         let mut world = Self::with(config).await;
         let (clock, random) = (world.clock.clone(), world.random.clone());

@@ -122,6 +122,7 @@ async fn vouchers_that_others_made_come_in_where_their_owners_key_is_ours() {
     let mut config = world::config();
     config.listen.address = "127.0.0.1:0".into();
     config.operators.address = "127.0.0.1:0".into();
+    config.est.address = "127.0.0.1:0".into();
     let world = World::with(config).await;
     // Two of the files have their owner's key appended, as interoperability events do.
     for name in ["fdo-rs-v101-voucher3.pem", "fido-conformance-interop-example.pem"] {
@@ -158,6 +159,7 @@ async fn recorded_vouchers_of_go_fdo_and_pri_fidoiot_are_imported() {
     let mut config = world::config();
     config.listen.address = "127.0.0.1:0".into();
     config.operators.address = "127.0.0.1:0".into();
+    config.est.address = "127.0.0.1:0".into();
     let world = World::with(config).await;
     let folder = tempfile::tempdir().unwrap();
     let pem = |label: &str, ending, der: &[u8]| pem_rfc7468::encode_string(label, ending, der).unwrap();

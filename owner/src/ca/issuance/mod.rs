@@ -1,5 +1,6 @@
 //! A certificate comes to be: request and profile give what will be signed, that is stored, then the signature is made.
 
+mod server;
 mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
@@ -9,6 +10,8 @@ use fdo_pki::{Certificate, Csr, DeviceSerial, Issued, LdevidSubject, ToBeSigned,
 use fdo_protocol::Guid;
 use fdo_service::database::DatabaseConnection;
 use rand_core::CryptoRng;
+
+pub use server::{SERVER, ServerRequest};
 
 use super::{Ca, Error, LDEVID, Signer};
 

@@ -1,5 +1,7 @@
 //! One file a table; only `store.rs` files use them.
 
+pub mod admission_member;
+pub mod admission_rule;
 pub mod authority;
 pub mod ca_revision;
 pub mod certificate;

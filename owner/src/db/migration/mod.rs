@@ -16,6 +16,7 @@ mod m20261125_000050_redirect;
 mod m20261126_000060_certificates;
 mod m20261126_000061_profiles;
 mod m20261126_000070_revocation;
+mod m20261126_000080_admission;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261126_000060_certificates::Migration));
         migrations.push(Box::new(m20261126_000061_profiles::Migration));
         migrations.push(Box::new(m20261126_000070_revocation::Migration));
+        migrations.push(Box::new(m20261126_000080_admission::Migration));
         migrations
     }
 }

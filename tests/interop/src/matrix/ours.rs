@@ -121,6 +121,7 @@ impl Ours {
                 "public_url": format!("http://{listen}"),
                 "status": { "address": address() },
                 "outbound_allow": ["loopback"],
+                "est": { "address": address() },
                 "rsa_keys": RSA_KEYS,
                 "encrypt_then_mac": { "offered": true, "form": "go" },
             }),

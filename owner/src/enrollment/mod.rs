@@ -1,0 +1,3 @@
+//! How devices come by certificates outside TO2.
+
+pub mod est;
