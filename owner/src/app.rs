@@ -114,6 +114,9 @@ impl App {
         };
         let now = clock.now();
         let ca = Ca::open(&db, &sealing, data_dir, &config.ca, now, &mut random.rng()).await?;
+        let status = &config.status;
+        let published = !status.address.is_empty() || status.public_url.is_some();
+        let ca = ca.with_status_url(published.then(|| status.url()));
         let operators = Operators::new(db.clone(), clock.clone(), random.clone());
         let first_token = operators.bootstrap(data_dir).await?;
         let partners = Partners::new(db.clone(), clock.clone(), random.clone(), guard.clone(), &sealing);

@@ -134,6 +134,20 @@ impl From<uploads::Error> for Problem {
     }
 }
 
+impl From<ca::profiles::Error> for Problem {
+    fn from(error: ca::profiles::Error) -> Self {
+        use ca::profiles::Error;
+        let detail = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::not_found("profile-unknown", detail),
+            Error::Field(..) => Self::unprocessable("profile-field", detail),
+            Error::ModelTaken { .. } => Self::conflict("profile-model-taken", detail),
+            Error::BuiltIn(_) => Self::conflict("profile-built-in", detail),
+            Error::Reload(_) | Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
 impl From<plans::Error> for Problem {
     fn from(error: plans::Error) -> Self {
         let detail = error.to_string();

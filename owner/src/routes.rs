@@ -177,6 +177,10 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     compat::routes::configure(cfg);
     revocation::routes::configure(cfg, resource);
     cfg.service(resource("keys").route(get().to(keys::routes::list)));
+    let profile = resource("profiles/{name}").route(get().to(ca::profiles::routes::get));
+    cfg.service(resource("profiles").route(get().to(ca::profiles::routes::list))).service(
+        profile.route(put().to(ca::profiles::routes::put)).route(delete().to(ca::profiles::routes::delete)),
+    );
     cfg.service(resource("ca").route(get().to(ca::routes::get)))
         .service(resource("certificates").route(get().to(ca::routes::list)))
         .service(resource("onboardings").route(get().to(onboarding::routes::list)))

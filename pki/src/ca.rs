@@ -65,7 +65,7 @@ pub enum ServerName {
 }
 
 impl ServerName {
-    fn general_name(&self) -> Result<GeneralName, Error> {
+    pub(crate) fn general_name(&self) -> Result<GeneralName, Error> {
         const FIELD: &str = "server name";
         match self {
             Self::Ip(address) => Ok(GeneralName::from(*address)),

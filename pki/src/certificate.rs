@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName, SubjectKe
 use crate::asn1::{self, Signed, TbsCertificate};
 use crate::name::ReceivedName;
 use crate::serial_number::lower_hex;
-use crate::{Error, extensions, signature, validity};
+use crate::{Error, HardwareModule, extensions, signature, validity};
 
 /// Longest certificate that is read, in bytes.
 pub const MAX_CERTIFICATE: usize = 16 * 1024;
@@ -35,6 +35,7 @@ pub struct Certificate {
     key_usage: Option<KeyUsage>,
     key_identifier: Option<Vec<u8>>,
     uris: Vec<String>,
+    hardware: Option<HardwareModule>,
 }
 
 impl Certificate {
@@ -59,6 +60,7 @@ impl Certificate {
             key_usage: find(extensions)?,
             key_identifier: find::<SubjectKeyIdentifier>(extensions)?.map(|id| id.0.as_bytes().to_vec()),
             uris: uris(extensions)?,
+            hardware: hardware(extensions),
             subject_der: tbs.subject,
             body,
             signed,
@@ -142,6 +144,12 @@ impl Certificate {
         &self.uris
     }
 
+    /// The hardware that holds the key, where the alternative names say it (RFC 4108, 5).
+    #[must_use]
+    pub fn hardware_module(&self) -> Option<HardwareModule> {
+        self.hardware.clone()
+    }
+
     /// Whether basicConstraints says that this is a CA.
     #[must_use]
     pub fn is_ca(&self) -> bool {
@@ -213,6 +221,24 @@ fn only(extensions: &[Extension], oid: const_oid::ObjectIdentifier) -> Result<Op
         Some(_) => Err(Error::malformed(WHAT, "an extension stands in it twice")),
         None => Ok(first),
     }
+}
+
+/// The first `HardwareModuleName`; one that cannot be read is none.
+fn hardware(extensions: &[Extension]) -> Option<HardwareModule> {
+    let bytes = only(extensions, SubjectAltName::OID).ok().flatten()?;
+    let walk = || {
+        AnyRef::from_der(bytes)?.sequence(|names| {
+            let mut found = None;
+            while !names.is_finished() {
+                let name = AnyRef::decode(names)?;
+                if name.tag().is_context_specific() && name.tag().number() == TagNumber(0) && found.is_none() {
+                    found = HardwareModule::from_other_name(name.value());
+                }
+            }
+            Ok::<_, der::Error>(found)
+        })
+    };
+    walk().ok().flatten()
 }
 
 /// Walks the alternative names by hand: a name of a kind that nobody knows must not hide the others.

@@ -1,21 +1,26 @@
 //! The extensions that our profiles write, each with its criticality (RFC 5280, 4.2).
 
-use const_oid::db::rfc5280::ID_CE_ISSUING_DISTRIBUTION_POINT;
+use const_oid::db::rfc5280::{ID_AD_CA_ISSUERS, ID_AD_OCSP, ID_CE_ISSUING_DISTRIBUTION_POINT};
 use const_oid::db::rfc6960::{ID_PKIX_OCSP_NOCHECK, ID_PKIX_OCSP_NONCE};
 use const_oid::{AssociatedOid, ObjectIdentifier};
 use der::Encode;
 use der::asn1::{Ia5String, Null, OctetString};
 use der::flagset::FlagSet;
+use fdo_protocol::crypto::KeyType;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::crl::{CrlNumber, IssuingDistributionPoint};
+use x509_cert::ext::pkix::crl::dp::DistributionPoint;
+use x509_cert::ext::pkix::crl::{CrlDistributionPoints, CrlNumber, IssuingDistributionPoint};
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName, GeneralNames};
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
-    SubjectKeyIdentifier,
+    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage,
+    KeyUsage, KeyUsages, SubjectAltName, SubjectKeyIdentifier,
 };
 
-use crate::Error;
 use crate::asn1::{PublicKeyInfo, decode, sha256};
+use crate::{Error, KeyUse};
+
+/// `id-ce-noRevAvail`
+const ID_CE_NO_REV_AVAIL: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.56");
 
 fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Extension, Error> {
     named(T::OID, critical, value)
@@ -70,6 +75,52 @@ pub(crate) fn extended_key_usage(uses: Vec<ObjectIdentifier>) -> Result<Extensio
 /// Not critical: every subject that we write has a name.
 pub(crate) fn subject_alternative_names(names: GeneralNames) -> Result<Extension, Error> {
     extension(false, &SubjectAltName(names))
+}
+
+/// The uses that a key of this type can have: RSA keys wrap keys, those on curves agree on them (RFC 5480, 3).
+pub(crate) fn key_usage(uses: &[KeyUse], key_type: KeyType) -> Result<Extension, Error> {
+    let elliptic = key_type.curve().is_some();
+    let bits = uses.iter().filter_map(|usage| match usage {
+        KeyUse::DigitalSignature => Some(KeyUsages::DigitalSignature),
+        KeyUse::ContentCommitment => Some(KeyUsages::NonRepudiation),
+        KeyUse::KeyEncipherment => (!elliptic).then_some(KeyUsages::KeyEncipherment),
+        KeyUse::KeyAgreement => elliptic.then_some(KeyUsages::KeyAgreement),
+    });
+    extension(true, &KeyUsage(bits.fold(FlagSet::default(), |set: FlagSet<KeyUsages>, bit| set | bit)))
+}
+
+/// Where the CRL is that would list the certificate.
+pub(crate) fn crl_distribution_point(uri: &str) -> Result<Extension, Error> {
+    let names = vec![uri_name("distribution point", uri)?];
+    let point = DistributionPoint {
+        distribution_point: Some(DistributionPointName::FullName(names)),
+        reasons: None,
+        crl_issuer: None,
+    };
+    extension(false, &CrlDistributionPoints(vec![point]))
+}
+
+/// Where the OCSP responder and the issuer's certificate are; none where neither is.
+pub(crate) fn authority_information(ocsp: Option<&str>, issuer: Option<&str>) -> Result<Option<Extension>, Error> {
+    let mut list = Vec::new();
+    for (access_method, uri) in [(ID_AD_OCSP, ocsp), (ID_AD_CA_ISSUERS, issuer)] {
+        if let Some(uri) = uri {
+            list.push(AccessDescription {
+                access_method,
+                access_location: uri_name("authority information", uri)?,
+            });
+        }
+    }
+    if list.is_empty() { Ok(None) } else { extension(false, &AuthorityInfoAccessSyntax(list)).map(Some) }
+}
+
+/// That nobody says whether the certificate is revoked (RFC 9608).
+pub(crate) fn no_rev_avail() -> Result<Extension, Error> {
+    named(ID_CE_NO_REV_AVAIL, false, &Null)
+}
+
+fn uri_name(field: &'static str, uri: &str) -> Result<GeneralName, Error> {
+    Ia5String::new(uri).map(GeneralName::UniformResourceIdentifier).map_err(Error::encoding(field))
 }
 
 /// The number of a CRL among those of its scope.

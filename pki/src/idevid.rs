@@ -1,7 +1,9 @@
 //! The IDevID profile (IEEE 802.1AR-2018, section 8): the certificate that a device is born with, for life.
 
 use const_oid::ObjectIdentifier;
-use der::asn1::OctetString;
+use const_oid::db::rfc5911::ID_ON_HARDWARE_MODULE_NAME;
+use der::asn1::{AnyRef, OctetString};
+use der::{Decode, SliceReader};
 use rand_core::CryptoRng;
 use x509_cert::ext::pkix::name::{GeneralName, HardwareModuleName, OtherName};
 
@@ -33,7 +35,20 @@ impl HardwareModule {
         })
     }
 
-    fn general_name(&self) -> Result<GeneralName, Error> {
+    /// From the content of an `otherName`, if it is one of this kind.
+    pub(crate) fn from_other_name(content: &[u8]) -> Option<Self> {
+        let mut reader = SliceReader::new(content).ok()?;
+        let kind = ObjectIdentifier::decode(&mut reader).ok()?;
+        if kind != ID_ON_HARDWARE_MODULE_NAME {
+            return None;
+        }
+        let explicit = AnyRef::decode(&mut reader).ok()?;
+        let name = HardwareModuleName::from_der(explicit.value()).ok()?;
+        let fits = (1..=MAX_HARDWARE_SERIAL).contains(&name.hw_serial_num.as_bytes().len());
+        fits.then_some(Self { kind: name.hw_type, serial: name.hw_serial_num })
+    }
+
+    pub(crate) fn general_name(&self) -> Result<GeneralName, Error> {
         let name = HardwareModuleName { hw_type: self.kind, hw_serial_num: self.serial.clone() };
         OtherName::try_from(&name).map(GeneralName::OtherName).map_err(Error::encoding("hardware module"))
     }

@@ -90,11 +90,19 @@ pub struct ToBeSigned {
 
 impl ToBeSigned {
     pub(crate) fn new(issuer: &Issuer, decided: Decided<'_>, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
+        Self::with_serial(issuer, decided, CertificateSerial::random(rng))
+    }
+
+    /// For a serial number that the decision depended on; it must be fresh.
+    pub(crate) fn with_serial(
+        issuer: &Issuer,
+        decided: Decided<'_>,
+        serial: CertificateSerial,
+    ) -> Result<Self, Error> {
         if decided.not_before >= issuer.not_after {
             let reason = "its certificate has expired; renew it first";
             return Err(Error::NotValidNow { what: "issuing CA", reason });
         }
-        let serial = CertificateSerial::random(rng);
         let spki = decided.key.spki_der();
         let subject = ReceivedName::parse(WHAT, &decided.subject)?.display();
         let serial_number = Uint::new(serial.as_bytes()).map_err(Error::encoding("serial number"))?;

@@ -5,7 +5,7 @@ use const_oid::db::{rfc3280, rfc4519};
 use der::asn1::{Any, AnyRef, Utf8StringRef};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 
-use crate::{DeviceSerial, Error};
+use crate::{DeviceSerial, Error, SubjectAttribute};
 
 /// Upper bound of CN, O and OU (RFC 5280, appendix A).
 const MAX_LENGTH: usize = 64;
@@ -19,6 +19,14 @@ pub(crate) struct NameBuilder {
 }
 
 impl NameBuilder {
+    pub(crate) fn attribute(self, attribute: SubjectAttribute, text: Option<&str>) -> Result<Self, Error> {
+        match attribute {
+            SubjectAttribute::CommonName => self.common_name(text),
+            SubjectAttribute::Organization => self.organization(text),
+            SubjectAttribute::OrganizationalUnit => self.organizational_unit(text),
+        }
+    }
+
     pub(crate) fn organization(self, text: Option<&str>) -> Result<Self, Error> {
         self.text(rfc4519::ORGANIZATION_NAME, "organization", text)
     }

@@ -149,7 +149,7 @@ fn a_path_length_is_kept() {
     let below = below.sign(&world.issuing.key).unwrap();
     let issuer = fdo_pki::Issuer::new(&below.certificate().unwrap()).unwrap();
     let csr = world.csr();
-    let device = LdevidSubject { serial: None, guid: guid() };
+    let device = LdevidSubject::new(guid());
     let leaf = LdevidProfile::default().prepare(&csr, &device, &issuer, NOW, &mut world.rng).unwrap();
     let leaf = leaf.sign(&world.device).unwrap();
     let chain = [leaf.der().to_vec(), below.der().to_vec(), issuing, root.clone()];

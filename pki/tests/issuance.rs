@@ -18,7 +18,7 @@ fn an_ldevid_names_the_device_of_the_voucher_and_not_the_request() {
     let der = build_csr(&world.device, Some("admin"), &DeviceSerial::parse("OTHER").unwrap()).unwrap();
     let csr = Csr::parse(&der).unwrap().verify().unwrap();
     let profile = LdevidProfile { organization: Some("Owner".into()), ..LdevidProfile::default() };
-    let device = LdevidSubject { serial: Some(serial()), guid: guid() };
+    let device = LdevidSubject { serial: Some(serial()), ..LdevidSubject::new(guid()) };
     let tbs = profile.prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng).unwrap();
     let (stored_serial, stored) = (tbs.serial(), tbs.der().to_vec());
     let issued = tbs.sign(&world.issuing.key).unwrap();
@@ -44,7 +44,7 @@ fn an_ldevid_names_the_device_of_the_voucher_and_not_the_request() {
 fn without_a_serial_the_guid_takes_its_place() {
     let mut world = World::p256();
     let csr = world.csr();
-    let device = LdevidSubject { serial: None, guid: guid() };
+    let device = LdevidSubject::new(guid());
     let tbs = LdevidProfile::default().prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng);
     assert_eq!(tbs.unwrap().subject(), format!("serialNumber={GUID}"));
 }
@@ -53,7 +53,7 @@ fn without_a_serial_the_guid_takes_its_place() {
 fn an_ldevid_never_outlives_its_issuer() {
     let mut world = World::p256();
     let csr = world.csr();
-    let device = LdevidSubject { serial: None, guid: guid() };
+    let device = LdevidSubject::new(guid());
     let end = world.issuing.issuer.not_after();
     let profile = LdevidProfile::default();
     let late = profile.prepare(&csr, &device, &world.issuing.issuer, end - DAY, &mut world.rng).unwrap();
@@ -67,7 +67,7 @@ fn an_ldevid_never_outlives_its_issuer() {
 fn profiles_are_checked() {
     let mut world = World::p256();
     let csr = world.csr();
-    let device = LdevidSubject { serial: None, guid: guid() };
+    let device = LdevidSubject::new(guid());
     for (validity_seconds, organization) in [(0, None), (400 * DAY, None), (DAY, Some("x".repeat(65)))] {
         let profile = LdevidProfile { validity_seconds, organization, ..LdevidProfile::default() };
         let refused = profile.prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng);

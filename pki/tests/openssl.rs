@@ -140,11 +140,11 @@ fn rsa_keys_have_idevids_and_where_the_profile_allows_ldevids() {
         assert_eq!(chain.leaf_key(), world.device.verifying_key());
         chain.verify(&trusted, &ChainPolicy::default()).unwrap();
 
-        let device = LdevidSubject { serial: Some(serial()), guid: guid() };
+        let device = LdevidSubject { serial: Some(serial()), ..LdevidSubject::new(guid()) };
         let csr = world.csr();
         let refused = LdevidProfile::default().prepare(&csr, &device, &world.issuing.issuer, NOW, &mut world.rng);
         assert!(matches!(refused, Err(Error::UnsupportedKey { .. })));
-        world.ldevid(&LdevidProfile { allow_rsa: true, ..LdevidProfile::default() });
+        world.ldevid(&LdevidProfile { key_types: KeyType::ISSUED.to_vec(), ..LdevidProfile::default() });
     }
 }
 

@@ -44,7 +44,10 @@ impl Authority {
     /// A certificate of the owner's.
     pub fn ldevid(&self, csr: &[u8], guid: Guid, rng: &mut ChaCha20Rng) -> Vec<u8> {
         let csr = Csr::from_any(csr).unwrap().verify().unwrap();
-        let subject = LdevidSubject { serial: Some(DeviceSerial::parse(super::SERIAL).unwrap()), guid };
+        let subject = LdevidSubject {
+            serial: Some(DeviceSerial::parse(super::SERIAL).unwrap()),
+            ..LdevidSubject::new(guid)
+        };
         let tbs = LdevidProfile::default().prepare(&csr, &subject, &self.issuer(), NOW, rng).unwrap();
         tbs.sign(&self.key).unwrap().der().to_vec()
     }

@@ -5,13 +5,15 @@
 
 mod authorities;
 mod certificates;
+mod current;
 mod issuance;
+pub mod profiles;
 pub mod routes;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fdo_pki::{Certificate, LdevidProfile};
+use fdo_pki::Certificate;
 use fdo_protocol::service_info::csr::CsrError;
 use fdo_service::database::{ConnectionTrait, DatabaseConnection, DbErr};
 use fdo_service::secret_file::SecretFileError;
@@ -26,9 +28,12 @@ pub use certificates::store::{
 pub use certificates::{CertificateFilter, IssuedCertificate, State};
 pub use fdo_pki::Reason;
 pub use issuance::{Granted, Origin, Requester, SERVER, ServerRequest};
+pub use profiles::Profile;
 
 use crate::config::CaSettings;
-use authorities::Snapshot;
+use crate::{inventory, vouchers};
+use current::Current;
+use profiles::Compiled;
 
 /// The profile of devices that no other is for.
 pub const LDEVID: &str = "ldevid";
@@ -53,6 +58,10 @@ pub enum Error {
     Withdrawn,
     #[error("there is no certificate profile {0}")]
     UnknownProfile(String),
+    #[error(transparent)]
+    Device(#[from] inventory::Error),
+    #[error(transparent)]
+    Voucher(#[from] vouchers::Error),
     /// A fault of this side.
     #[error("the CA failed: {0}")]
     Authority(fdo_pki::Error),
@@ -67,7 +76,7 @@ impl Error {
             Self::Malformed(_) => Some(CsrError::BadRequest),
             Self::Proof(_) | Self::KeySeen => Some(CsrError::Unauthorized),
             Self::Unsupported(_) => Some(CsrError::UnsupportedFormat),
-            Self::Withdrawn | Self::UnknownProfile(_) | Self::Authority(_) | Self::Database(_) => None,
+            _ => None,
         }
     }
 
@@ -95,6 +104,8 @@ pub enum OpenError {
     Sealed,
     #[error("none of the issuing CAs in the database is active")]
     NoneActive,
+    #[error("the certificate profile {0} in the database does not hold: {1}")]
+    Profile(String, Box<profiles::Error>),
     #[error(transparent)]
     RootSecret(#[from] SecretFileError),
     #[error(transparent)]
@@ -104,10 +115,11 @@ pub enum OpenError {
 /// The CA as it serves: it holds the keys of issuing CAs only. What changes meanwhile, here or in another replica, is
 /// taken up by [`Ca::reload`].
 pub struct Ca {
-    current: RwLock<Arc<Snapshot>>,
+    current: RwLock<Arc<Current>>,
     sealing: SealingKey,
     settings: CaSettings,
-    ldevid: LdevidProfile,
+    /// Where CRL, OCSP and CA certificates are published, if they are.
+    status_url: Option<String>,
 }
 
 impl Ca {
@@ -120,18 +132,26 @@ impl Ca {
         now: u64,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Self, OpenError> {
-        let snapshot = authorities::creation::open_or_create(db, sealing, data_dir, settings, now, rng).await?;
+        let current = match current::load(db, sealing, settings).await? {
+            Some(current) => current,
+            None => {
+                authorities::creation::create(db, sealing, data_dir, settings, now, rng).await?;
+                current::load(db, sealing, settings).await?.ok_or(OpenError::NoneActive)?
+            }
+        };
         Ok(Self {
-            current: RwLock::new(Arc::new(snapshot)),
+            current: RwLock::new(Arc::new(current)),
             sealing: sealing.clone(),
             settings: settings.clone(),
-            ldevid: LdevidProfile {
-                validity_seconds: settings.validity_days * 86_400,
-                organization: settings.organization.clone(),
-                allow_rsa: settings.rsa_device_keys,
-                ..LdevidProfile::default()
-            },
+            status_url: None,
         })
+    }
+
+    /// With the URL at which CRL, OCSP and CA certificates are published, without a slash at its end; certificates name
+    /// it as their profiles say.
+    #[must_use]
+    pub fn with_status_url(self, url: Option<String>) -> Self {
+        Self { status_url: url, ..self }
     }
 
     /// Takes up what has changed in the database; true if something had.
@@ -139,13 +159,48 @@ impl Ca {
         if authorities::store::revision(conn).await? == self.snapshot().revision {
             return Ok(false);
         }
-        let snapshot = authorities::store::load(conn, &self.sealing).await?.ok_or(OpenError::NoneActive)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        let current = current::load(conn, &self.sealing, &self.settings).await?.ok_or(OpenError::NoneActive)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
         Ok(true)
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
+    fn snapshot(&self) -> Arc<Current> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn profiles(&self) -> Vec<Arc<Compiled>> {
+        self.snapshot().profiles().to_vec()
+    }
+
+    fn compiled(&self, profile: &str) -> Option<Arc<Compiled>> {
+        self.snapshot().profile(profile).cloned()
+    }
+
+    /// A profile by its name.
+    pub fn profile(&self, name: &str) -> Option<Profile> {
+        self.compiled(name).map(|compiled| compiled.profile.clone())
+    }
+
+    /// The name of the profile that devices of a model get.
+    pub fn profile_of_model(&self, model: Option<&str>) -> String {
+        let snapshot = self.snapshot();
+        let is_for = |compiled: &&Arc<Compiled>| {
+            model.is_some_and(|model| compiled.profile.models.iter().any(|named| named == model))
+        };
+        snapshot.profiles().iter().find(is_for).map_or(LDEVID.to_owned(), |found| found.profile.name.clone())
+    }
+
+    /// The name of the profile that a device gets, by its model.
+    pub async fn profile_of(
+        &self,
+        conn: &impl ConnectionTrait,
+        device_id: &str,
+    ) -> Result<String, inventory::Error> {
+        if self.snapshot().profiles().iter().all(|compiled| compiled.profile.models.is_empty()) {
+            return Ok(LDEVID.to_owned());
+        }
+        let device = inventory::find(conn, device_id).await?;
+        Ok(self.profile_of_model(device.and_then(|device| device.model).as_deref()))
     }
 
     /// The issuing CA that new certificates come from.

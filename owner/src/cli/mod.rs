@@ -10,6 +10,7 @@ mod manufacturer;
 mod network;
 mod onboarding;
 mod plan;
+mod profile;
 mod redirect;
 mod registration;
 mod resale;
@@ -109,6 +110,9 @@ enum Command {
     /// Who may be onboarded, and who may enrol.
     #[command(subcommand)]
     Admission(admission::Command),
+    /// Certificate profiles: what stands in certificates, for how long, for which keys.
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Wi-Fi networks that devices are given.
     #[command(subcommand)]
     Network(network::Command),
@@ -163,6 +167,8 @@ pub enum Error {
     File { path: PathBuf, source: std::io::Error },
     #[error("the plan {0}: {1}")]
     PlanFile(PathBuf, String),
+    #[error("the certificate profile {0}: {1}")]
+    ProfileFile(PathBuf, String),
     #[error("cannot use standard input or output: {0}")]
     Stdio(#[from] std::io::Error),
     #[error(transparent)]
@@ -199,6 +205,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Certificate(command) => Ok(certificate::run(command, &api, output).await?),
         Command::Admission(command) => admission::run(command, &api, output).await,
+        Command::Profile(command) => profile::run(command, &api, output).await,
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
         Command::Partner(command) => {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod est;
+mod ca;
 mod status;
 
 use std::io::Write;
@@ -74,6 +75,8 @@ pub(super) struct Serve {
     transfer: TransferFlags,
     #[command(flatten)]
     devices: DeviceFlags,
+    #[command(flatten)]
+    ca: ca::CaFlags,
     #[command(flatten)]
     status: status::StatusFlags,
     #[command(flatten)]
@@ -160,21 +163,6 @@ struct DeviceFlags {
     /// Rendezvous spoken to at a time [default: 16]
     #[arg(long, value_name = "NUMBER")]
     registration_parallel: Option<usize>,
-    /// What the CA's names begin with; counts on the first start only [default: Firstlight owner]
-    #[arg(long, value_name = "NAME")]
-    ca_name: Option<String>,
-    /// The organization in certificates
-    #[arg(long, value_name = "NAME")]
-    ca_organization: Option<String>,
-    /// Life of an LDevID [default: 90]
-    #[arg(long, value_name = "DAYS")]
-    ca_validity_days: Option<u64>,
-    /// A device may have its LDevID for an RSA key [default: false]
-    #[arg(long, value_name = "BOOL")]
-    ca_rsa_device_keys: Option<bool>,
-    /// Make keys for devices that ask for one (fdo.csr, server-generated keys) [default: false]
-    #[arg(long, value_name = "BOOL")]
-    ca_server_key_generation: Option<bool>,
     /// Devices keep GUID, key and HMAC [default: false]
     #[arg(long, value_name = "BOOL")]
     onboarding_credential_reuse: Option<bool>,
@@ -281,13 +269,7 @@ impl Serve {
                 "poll_seconds": transfer.transfer_poll_seconds,
             },
             "registration": { "days": devices.registration_days, "parallel": devices.registration_parallel },
-            "ca": {
-                "name": devices.ca_name,
-                "organization": devices.ca_organization,
-                "validity_days": devices.ca_validity_days,
-                "rsa_device_keys": devices.ca_rsa_device_keys,
-                "server_key_generation": devices.ca_server_key_generation,
-            },
+            "ca": self.ca.settings(),
             "status": self.status.settings(),
             "est": self.est.settings(),
             "admission": self.admission.settings(),

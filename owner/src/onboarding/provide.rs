@@ -100,7 +100,8 @@ pub(super) async fn issue(
         guid: facts.next_guid.unwrap_or(facts.guid),
         origin: Origin::To2 { session: &facts.id, pending_until: open_until(app, now) },
     };
-    match app.ca.issue(&app.db, ca::LDEVID, csr, &requester, now, &mut app.random.rng()).await {
+    let profile = app.ca.profile_of(&app.db, &facts.device_id).await?;
+    match app.ca.issue(&app.db, &profile, csr, &requester, now, &mut app.random.rng()).await {
         // `fdo.csr` cannot say "later": TO2 goes on, and the device asks by EST.
         Ok(Granted::Pending { .. }) => Ok(Provision::Refused(CsrError::NotSupported)),
         Ok(Granted::Issued(issued)) => {

@@ -32,8 +32,10 @@ impl Authority {
 
     pub(in crate::modules) fn issue(&mut self, csr: &[u8], organization: Option<&str>) -> Vec<u8> {
         let csr = Request::from_any(csr).unwrap().verify().unwrap();
-        let subject =
-            LdevidSubject { serial: Some(DeviceSerial::parse("SN-1").unwrap()), guid: Guid::from_bytes([1; 16]) };
+        let subject = LdevidSubject {
+            serial: Some(DeviceSerial::parse("SN-1").unwrap()),
+            ..LdevidSubject::new(Guid::from_bytes([1; 16]))
+        };
         let issuer = Issuer::new(&Certificate::parse(&self.certificate).unwrap()).unwrap();
         let profile = LdevidProfile { organization: organization.map(str::to_owned), ..LdevidProfile::default() };
         let tbs = profile.prepare(&csr, &subject, &issuer, NOW, &mut self.rng).unwrap();

@@ -10,7 +10,7 @@ use fdo_service::sessions::SealingKey;
 use rand_core::CryptoRng;
 
 use super::store::{self, StoredAuthority};
-use super::{ISSUING, ROOT, Role, SEAL, Snapshot, Standing};
+use super::{ISSUING, ROOT, Role, SEAL, Standing};
 use crate::ca::OpenError;
 use crate::config::CaSettings;
 
@@ -18,26 +18,21 @@ const ROOT_LIFETIME: Lifetime = Lifetime::years(20);
 const ISSUING_LIFETIME: Lifetime = Lifetime::years(10);
 const ROOT_SECRET: &str = "ca-root-secret";
 
-/// The CAs as they are stored; on the first start they are made.
-pub(in crate::ca) async fn open_or_create(
+/// Makes and stores both on the first start.
+pub(in crate::ca) async fn create(
     db: &DatabaseConnection,
     sealing: &SealingKey,
     data_dir: &Path,
     settings: &CaSettings,
     now: u64,
     rng: &mut (dyn CryptoRng + Send),
-) -> Result<Snapshot, OpenError> {
-    if let Some(snapshot) = store::load(db, sealing).await? {
-        return Ok(snapshot);
-    }
+) -> Result<(), OpenError> {
     let made = make(sealing, data_dir, settings, now, rng)?;
     match store::insert(db, &made).await {
-        Ok(()) => {}
         // Another replica was faster: its CA is the one.
-        Err(error) if database::is_unique_violation(&error) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) if database::is_unique_violation(&error) => Ok(()),
+        other => Ok(other?),
     }
-    store::load(db, sealing).await?.ok_or(OpenError::NoneActive)
 }
 
 fn make(

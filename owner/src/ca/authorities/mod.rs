@@ -25,10 +25,10 @@ const SEAL: &str = "ca issuing key";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Signs issuing CAs only.
-    Root,
     /// Signs devices' certificates; its key is here.
     Issuing,
+    /// Signs issuing CAs only.
+    Root,
     /// Somebody else's, which signs what it is sent.
     External,
 }
@@ -46,7 +46,7 @@ pub enum Standing {
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Root, Self::Issuing, Self::External];
+    const ALL: [Self; 3] = [Self::Issuing, Self::Root, Self::External];
 
     /// As it stands in the API and in the database.
     pub fn name(self) -> &'static str {
@@ -120,7 +120,7 @@ impl Authority {
         self.signing.is_some()
     }
 
-    fn open(stored: &StoredAuthority, sealing: &SealingKey) -> Result<Self, OpenError> {
+    pub(super) fn open(stored: &StoredAuthority, sealing: &SealingKey) -> Result<Self, OpenError> {
         let certificate = Certificate::parse(&stored.certificate)?;
         let signing = match stored.role {
             Role::Issuing => {
@@ -160,7 +160,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    fn new(authority: &Arc<Authority>) -> Option<Self> {
+    pub(super) fn new(authority: &Arc<Authority>) -> Option<Self> {
         let signing = authority.signing.clone()?;
         Some(Self { authority: authority.clone(), signing })
     }
@@ -175,6 +175,11 @@ impl Signer {
         &self.authority.certificate
     }
 
+    /// What stands above it, where that is not our own root: the nearest first.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.authority.chain
+    }
+
     /// The CA as an issuer of certificates.
     pub fn issuer(&self) -> &Issuer {
         &self.signing.issuer
@@ -183,68 +188,5 @@ impl Signer {
     /// The CA's key.
     pub fn key(&self) -> &SigningKey {
         &self.signing.key
-    }
-}
-
-/// All CAs at one moment; a change makes another snapshot.
-pub(super) struct Snapshot {
-    pub revision: i64,
-    authorities: Vec<Arc<Authority>>,
-    active: Signer,
-}
-
-impl Snapshot {
-    pub fn open(stored: &[StoredAuthority], revision: i64, sealing: &SealingKey) -> Result<Self, OpenError> {
-        let open = |stored: &StoredAuthority| Authority::open(stored, sealing).map(Arc::new);
-        let mut authorities = stored.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        authorities.sort_by_key(|authority| {
-            let roles = [Role::Issuing, Role::Root, Role::External];
-            (roles.iter().position(|role| *role == authority.role), authority.standing as u8, authority.created)
-        });
-        let is_active = |authority: &&Arc<Authority>| {
-            authority.role == Role::Issuing && authority.standing == Standing::Active
-        };
-        let active = authorities.iter().find(is_active).and_then(Signer::new).ok_or(OpenError::NoneActive)?;
-        Ok(Self { revision, authorities, active })
-    }
-
-    pub fn active(&self) -> &Signer {
-        &self.active
-    }
-
-    pub fn authorities(&self) -> &[Arc<Authority>] {
-        &self.authorities
-    }
-
-    pub fn find(&self, id: &str) -> Option<&Arc<Authority>> {
-        self.authorities.iter().find(|authority| authority.id == id)
-    }
-
-    pub fn signer(&self, id: &str) -> Option<Signer> {
-        self.find(id).and_then(Signer::new)
-    }
-
-    /// Every CA certificate that devices are to trust: the active CA first, then the others, then the roots.
-    pub fn trusted_certificates(&self) -> Vec<&Certificate> {
-        let mut found: Vec<&Certificate> = Vec::new();
-        let trusted = || self.authorities.iter().filter(|authority| authority.is_trusted());
-        let own = trusted().map(|authority| authority.certificate());
-        for certificate in own.chain(trusted().flat_map(|authority| authority.chain())) {
-            if !found.iter().any(|known| known.der() == certificate.der()) {
-                found.push(certificate);
-            }
-        }
-        found
-    }
-
-    /// The certificates above the active CA, the nearest first.
-    pub fn above_active(&self) -> Vec<&Certificate> {
-        if !self.active.authority.chain.is_empty() {
-            return self.active.authority.chain.iter().collect();
-        }
-        let roots = self.authorities.iter().filter(|authority| authority.role == Role::Root);
-        let signed =
-            |root: &&Arc<Authority>| self.active.certificate().verify_signed_by(root.certificate()).is_ok();
-        roots.filter(signed).map(|root| root.certificate()).collect()
     }
 }

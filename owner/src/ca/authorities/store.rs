@@ -1,11 +1,9 @@
 //! Rows of CAs, and the count of their changes.
 
-use fdo_service::sessions::SealingKey;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, TransactionTrait};
 
-use super::{Role, Snapshot, Standing};
-use crate::ca::OpenError;
+use super::{Role, Standing};
 use crate::db::entity::{authority, ca_revision};
 use crate::db::{signed, unsigned};
 
@@ -60,19 +58,10 @@ pub(in crate::ca) async fn count_change(conn: &impl ConnectionTrait) -> Result<(
         .map(|_| ())
 }
 
-/// All CAs, as they were at one revision; nothing before the first start.
-pub(in crate::ca) async fn load(
-    conn: &impl ConnectionTrait,
-    sealing: &SealingKey,
-) -> Result<Option<Snapshot>, OpenError> {
-    // Counted first: a change in between is then seen the next time.
-    let revision = revision(conn).await?;
+/// All CAs; none before the first start.
+pub(in crate::ca) async fn all(conn: &impl ConnectionTrait) -> Result<Vec<StoredAuthority>, DbErr> {
     let rows = authority::Entity::find().order_by_asc(authority::Column::Kind).all(conn).await?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let stored = rows.into_iter().map(StoredAuthority::try_from).collect::<Result<Vec<_>, _>>()?;
-    Snapshot::open(&stored, revision, sealing).map(Some)
+    rows.into_iter().map(StoredAuthority::try_from).collect()
 }
 
 /// Stores CAs that belong together.

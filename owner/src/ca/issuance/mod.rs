@@ -6,19 +6,23 @@ mod store;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
-use fdo_pki::{Certificate, Csr, DeviceSerial, Issued, LdevidSubject, ToBeSigned, VerifiedCsr};
+use fdo_pki::{
+    Certificate, CertificateSerial, Csr, DeviceSerial, Issued, LdevidSubject, StatusPointers, ToBeSigned,
+    VerifiedCsr,
+};
 use fdo_protocol::Guid;
-use fdo_service::database::DatabaseConnection;
+use fdo_protocol::voucher::Voucher;
+use fdo_service::database::{ConnectionTrait, DatabaseConnection};
 use rand_core::CryptoRng;
 
 pub use server::{SERVER, ServerRequest};
 
-use super::{Ca, Error, LDEVID, Signer};
+use super::profiles::{Compiled, Status};
+use super::{Ca, Error, Signer};
+use crate::{inventory, vouchers};
 
 /// After so many seconds what was stored to be signed, and never was, is given up.
 const NOT_HEARD_OF: u64 = 900;
-/// When a certificate is due for renewal, in percent of its life.
-const RENEW_PERCENT: u8 = 66;
 
 /// In what a device asks.
 #[derive(Clone, Copy, Debug)]
@@ -124,8 +128,10 @@ impl Ca {
         if hex::encode(csr.spki_sha256()) == requester.device_id {
             return Err(Error::KeySeen);
         }
+        let profile = self.compiled(profile).ok_or_else(|| Error::UnknownProfile(profile.to_owned()))?;
+        let device = device(db, &profile, requester).await?;
         let signer = self.active();
-        let (prepared, draft) = self.prepare(&signer, profile, &csr, requester, now, rng)?;
+        let (prepared, draft) = self.prepare(&signer, &profile, &csr, &device, requester, now, rng)?;
         let parse =
             |der: &[u8]| Certificate::parse(der).map(Box::new).map(Granted::Issued).map_err(Error::Authority);
         if let Some(der) = store::insert_prepared(db, &draft).await? {
@@ -142,30 +148,27 @@ impl Ca {
     fn prepare(
         &self,
         signer: &Signer,
-        profile: &str,
+        profile: &Compiled,
         csr: &VerifiedCsr,
+        device: &LdevidSubject,
         requester: &Requester<'_>,
         now: u64,
         rng: &mut dyn CryptoRng,
     ) -> Result<(ToBeSigned, Draft), Error> {
-        if profile != LDEVID {
-            return Err(Error::UnknownProfile(profile.to_owned()));
-        }
-        let serial = requester.serial.map(DeviceSerial::from_certificate).transpose().map_err(Error::Authority)?;
-        let subject = LdevidSubject { serial, guid: requester.guid };
-        let prepared =
-            self.ldevid.prepare(csr, &subject, signer.issuer(), now, rng).map_err(|error| match error {
-                // The key is a fine one, but not for this profile.
-                fdo_pki::Error::UnsupportedKey { .. } => Error::in_request(error),
-                other => Error::Authority(other),
-            })?;
+        let shards = self.settings.crl_shards;
+        let pointers = |serial: CertificateSerial| self.pointers(profile, signer.id(), serial.shard(shards));
+        let prepared = profile.pki.prepare_with(csr, device, signer.issuer(), pointers, now, rng);
+        let prepared = prepared.map_err(|error| match error {
+            // The key is a fine one, but not for this profile.
+            fdo_pki::Error::UnsupportedKey { .. } => Error::in_request(error),
+            other => Error::Authority(other),
+        })?;
         let (session, pending_until) = match requester.origin {
             Origin::To2 { session, pending_until } => (Some(session.to_owned()), pending_until),
             // If it is never signed, it is revoked like what a TO2 left behind.
             Origin::Est { .. } => (None, now + NOT_HEARD_OF),
         };
         let octets = prepared.serial();
-        let shards = self.settings.crl_shards.clamp(1, 256);
         let draft = Draft {
             serial: octets.to_string(),
             device_id: requester.device_id.to_owned(),
@@ -179,16 +182,50 @@ impl Ca {
             not_before: prepared.not_before(),
             not_after: prepared.not_after(),
             authority: signer.id().to_owned(),
-            profile: profile.to_owned(),
+            profile: profile.profile.name.clone(),
             shard: octets.shard(shards),
             session,
             pending_until,
             origin: requester.origin.name(),
             replaces: requester.origin.replaces().map(str::to_owned),
-            reuse_key: false,
-            renew_percent: RENEW_PERCENT,
+            reuse_key: profile.profile.reuse_key,
+            renew_percent: profile.profile.renew_percent,
             now,
         };
         Ok((prepared, draft))
     }
+
+    /// Where the status of a certificate will stand, as its profile says.
+    fn pointers(&self, profile: &Compiled, authority: &str, shard: u8) -> StatusPointers {
+        let Some(url) = &self.status_url else { return StatusPointers::default() };
+        let pointer = |status, text: String| profile.points_to(status).then_some(text);
+        StatusPointers {
+            crl: pointer(Status::Crl, format!("{url}/crl/{authority}/{shard}.crl")),
+            ocsp: pointer(Status::Ocsp, format!("{url}/ocsp")),
+            issuer: pointer(Status::Issuer, format!("{url}/ca/{authority}.cer")),
+        }
+    }
+}
+
+/// The device as the owner's records know it; they are read where the profile names more than serial number and GUID.
+async fn device(
+    conn: &impl ConnectionTrait,
+    profile: &Compiled,
+    requester: &Requester<'_>,
+) -> Result<LdevidSubject, Error> {
+    let serial = requester.serial.map(DeviceSerial::from_certificate).transpose().map_err(Error::Authority)?;
+    let mut subject = LdevidSubject { serial, ..LdevidSubject::new(requester.guid) };
+    if !profile.needs_record() {
+        return Ok(subject);
+    }
+    let Some(known) = inventory::find(conn, requester.device_id).await? else { return Ok(subject) };
+    if profile.pki.hardware_module {
+        let voucher = vouchers::bytes(conn, &known.guid).await?;
+        let voucher = voucher.and_then(|bytes| Voucher::from_bytes(&bytes).ok());
+        let idevid = voucher.as_ref().and_then(Voucher::certificates).and_then(<[_]>::first);
+        let idevid = idevid.and_then(|der| Certificate::parse(der).ok());
+        subject.hardware = idevid.and_then(|idevid| idevid.hardware_module());
+    }
+    subject.model = known.model;
+    Ok(subject)
 }

@@ -7,7 +7,7 @@ use fdo_service::host::random::Random;
 use fdo_service::sessions::SealingKey;
 
 use super::*;
-use crate::ca::{CertificateFilter, State, list, revoke_abandoned};
+use crate::ca::{CertificateFilter, LDEVID, State, list, revoke_abandoned};
 use crate::config::CaSettings;
 use crate::db::Migrator;
 
@@ -38,8 +38,10 @@ async fn killed_before_signing(
     random: &Random,
 ) -> Killed {
     let csr = Csr::parse(csr).unwrap().verify().unwrap();
-    let signer = ca.active();
-    let (prepared, draft) = ca.prepare(&signer, LDEVID, &csr, &requester(origin), NOW, &mut random.rng()).unwrap();
+    let (signer, profile, requester) = (ca.active(), ca.compiled(LDEVID).unwrap(), requester(origin));
+    let device = device(db, &profile, &requester).await.unwrap();
+    let (prepared, draft) =
+        ca.prepare(&signer, &profile, &csr, &device, &requester, NOW, &mut random.rng()).unwrap();
     assert_eq!(store::insert_prepared(db, &draft).await.unwrap(), None);
     Killed { prepared, draft, signer }
 }
