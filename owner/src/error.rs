@@ -134,6 +134,26 @@ impl From<uploads::Error> for Problem {
     }
 }
 
+impl From<ca::authorities::rollover::Error> for Problem {
+    fn from(error: ca::authorities::rollover::Error) -> Self {
+        use ca::authorities::rollover::Error;
+        let detail = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::not_found("ca-unknown", detail),
+            Error::RootSecret => Self::unprocessable("ca-root-secret", detail),
+            Error::Chain(_) | Error::Key(_) | Error::OtherKey => Self::unprocessable("ca-unusable", detail),
+            Error::Known(_) => Self::conflict("ca-known", detail),
+            Error::InUse { .. } => Self::conflict("ca-in-use", detail),
+            Error::RootGone
+            | Error::Standing { .. }
+            | Error::Below { .. }
+            | Error::Named { .. }
+            | Error::TooMany => Self::conflict("ca-standing", detail),
+            Error::Pki(_) | Error::Reload(_) | Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
 impl From<ca::profiles::Error> for Problem {
     fn from(error: ca::profiles::Error) -> Self {
         use ca::profiles::Error;

@@ -181,6 +181,12 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     cfg.service(resource("profiles").route(get().to(ca::profiles::routes::list))).service(
         profile.route(put().to(ca::profiles::routes::put)).route(delete().to(ca::profiles::routes::delete)),
     );
+    use ca::authorities::routes as authorities;
+    cfg.service(resource("ca/authorities").route(get().to(authorities::list)))
+        .service(resource("ca/introduce").route(post().to(authorities::introduce)))
+        .service(resource("ca/import").route(post().to(authorities::import)))
+        .service(resource("ca/authorities/{id}/activate").route(post().to(authorities::activate)))
+        .service(resource("ca/authorities/{id}/retire").route(post().to(authorities::retire)));
     cfg.service(resource("ca").route(get().to(ca::routes::get)))
         .service(resource("certificates").route(get().to(ca::routes::list)))
         .service(resource("onboardings").route(get().to(onboarding::routes::list)))

@@ -8,6 +8,7 @@
 mod asn1;
 mod base64;
 mod ca;
+mod ca_chain;
 mod certificate;
 mod chain;
 pub mod crl;
@@ -38,6 +39,7 @@ pub use ca::{
     CaSubject, Lifetime, ServerName, make_device_ca, make_issuing_ca, make_root, make_tls_server, names_exactly,
     prepare_tls_server,
 };
+pub use ca_chain::{check_ca_chain, check_issuing_chain};
 pub use certificate::{Certificate, MAX_CERTIFICATE};
 pub use chain::{ChainPolicy, DeviceChain, LeafValidity, MAX_CHAIN, TrustedCas, UnanchoredChain, VerifiedChain};
 pub use csr::{Csr, MAX_CSR, VerifiedCsr, build_csr, build_renewal};

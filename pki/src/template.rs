@@ -61,7 +61,7 @@ impl Template {
     /// Whether the placeholder stands in it.
     #[must_use]
     pub fn names(&self, placeholder: Placeholder) -> bool {
-        self.0.iter().any(|part| *part == Part::Fact(placeholder))
+        self.0.contains(&Part::Fact(placeholder))
     }
 
     /// The text for a device; none where a fact that is named is not known.

@@ -3,7 +3,7 @@
 //! Who a certificate names is the owner's record of the device, never the request. A certificate belongs to the TO2 it
 //! was issued in until that ends: with 70 it is confirmed, without it is revoked.
 
-mod authorities;
+pub mod authorities;
 mod certificates;
 mod current;
 mod issuance;
@@ -222,6 +222,11 @@ impl Ca {
     /// All CAs that are trusted: the active issuing CA first, then the other issuing CAs, roots, outside CAs.
     pub fn authorities(&self) -> Vec<Arc<Authority>> {
         self.snapshot().authorities().iter().filter(|authority| authority.is_trusted()).cloned().collect()
+    }
+
+    /// All CAs, retired ones too.
+    pub fn all_authorities(&self) -> Vec<Arc<Authority>> {
+        self.snapshot().authorities().to_vec()
     }
 
     /// A CA by its id, whatever its standing.

@@ -1,11 +1,17 @@
-//! `fdo-owner ca`: the owner's certificate authority and what it issued.
+//! `fdo-owner ca`: the owner's certificate authorities, and how one takes over from another.
+
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use fdo_service::cli::{ApiClient, CliError, Output, Table};
+use fdo_service::secret_file;
+use zeroize::Zeroizing;
 
-use super::{at, certificate, escaped};
-use crate::ca::IssuedCertificate;
+use super::{Error, at, escaped, read_file};
+use crate::ca::authorities::creation_secret;
+use crate::ca::authorities::routes::{CaEntry, Import, Introduction};
 use crate::ca::routes::{AuthorityView, CaView};
+use crate::plans::Secret;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -17,11 +23,35 @@ pub(super) enum Command {
         #[arg(value_enum, default_value_t = Which::Chain)]
         which: Which,
     },
-    /// The certificates of devices; `fdo-owner certificate` has more.
-    List {
-        /// Only those of this GUID.
+    /// All CAs: those that are trusted, and those that were.
+    List,
+    /// Make a new issuing CA under the root. Devices trust it from now on; certificates come from it once it is activated.
+    Introduce {
+        /// The root's secret; by default `ca-root-secret` in the data directory
+        #[arg(long, value_name = "FILE")]
+        root_secret: Option<PathBuf>,
+    },
+    /// Take an issuing CA that the company made, instead of one under our own root.
+    Import {
+        /// Its certificate, then what stands above it up to the root, PEM
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// Its private key, PEM; stored sealed
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Let new certificates come from this CA. The one before stays trusted.
+    Activate {
+        #[arg(value_name = "CA")]
+        id: String,
+    },
+    /// End the trust in a CA of which no certificate holds any more.
+    Retire {
+        #[arg(value_name = "CA")]
+        id: String,
+        /// Even if certificates of it still hold; their devices must then be onboarded again
         #[arg(long)]
-        guid: Option<String>,
+        force: bool,
     },
 }
 
@@ -33,23 +63,80 @@ pub(super) enum Which {
     Chain,
 }
 
-pub(super) async fn run(command: &Command, api: &ApiClient, output: Output) -> Result<(), CliError> {
-    if let Command::List { guid } = command {
-        let query = guid.as_ref().map(|guid| format!("?guid={}", escaped(guid))).unwrap_or_default();
-        let issued: Vec<IssuedCertificate> = api.pages(&format!("/api/v1/certificates{query}")).await?;
-        return output.print(&issued, |issued| certificate::table(issued));
-    }
-    let ca: CaView = api.get("/api/v1/ca").await?;
+pub(super) async fn run(command: &Command, api: &ApiClient, data_dir: &Path, output: Output) -> Result<(), Error> {
     match command {
-        Command::Show => output.print(&ca, |ca| {
+        Command::Show => Ok(output.print(&present(api).await?, |ca| {
             let head = Table::new(&["CA", "SUBJECT", "UNTIL", "SHA-256"]);
             let row = |table: Table, name: &str, view: &AuthorityView| {
                 table.row([name, &view.subject, &at(view.not_after), &view.fingerprint])
             };
             row(row(head, "root", &ca.root), "issuing", &ca.issuing)
-        }),
-        Command::Export { which: Which::Root } => output.bytes(ca.root.pem.as_bytes()),
-        Command::Export { which: Which::Issuing } => output.bytes(ca.issuing.pem.as_bytes()),
-        _ => output.bytes(format!("{}{}", ca.issuing.pem, ca.root.pem).as_bytes()),
+        })?),
+        Command::Export { which } => {
+            let ca = present(api).await?;
+            let text = match which {
+                Which::Root => ca.root.pem,
+                Which::Issuing => ca.issuing.pem,
+                Which::Chain => ca.issuing.pem + &ca.root.pem,
+            };
+            Ok(output.bytes(text.as_bytes())?)
+        }
+        Command::List => {
+            let all: Vec<CaEntry> = api.get("/api/v1/ca/authorities").await?;
+            Ok(output.print(&all, |all| table(all))?)
+        }
+        Command::Introduce { root_secret } => {
+            let path = root_secret.clone().unwrap_or_else(|| creation_secret(data_dir));
+            let secret = Zeroizing::new(hex::encode(&*secret_file::load(&path)?));
+            let body = Introduction { root_secret: Secret::new(&secret) };
+            let made: CaEntry = api.post("/api/v1/ca/introduce", &body).await?;
+            introduced(&made, output)
+        }
+        Command::Import { certificate, key } => {
+            let text = |path: &Path, bytes: Vec<u8>| {
+                let source = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+                let wrong = |error| Error::File { path: path.to_owned(), source: source(error) };
+                String::from_utf8(bytes).map_err(wrong)
+            };
+            let key = Zeroizing::new(text(key, read_file(key)?)?);
+            let certificate = text(certificate, read_file(certificate)?)?;
+            let body = Import { certificate, key: Secret::new(&key) };
+            let made: CaEntry = api.post("/api/v1/ca/import", &body).await?;
+            introduced(&made, output)
+        }
+        Command::Activate { id } => {
+            let path = format!("/api/v1/ca/authorities/{}/activate", escaped(id));
+            let active: CaEntry = api.post(&path, &()).await?;
+            Ok(output.print(&active, |active| table(std::slice::from_ref(active)))?)
+        }
+        Command::Retire { id, force } => {
+            let path = format!("/api/v1/ca/authorities/{}/retire?force={force}", escaped(id));
+            let retired: CaEntry = api.post(&path, &()).await?;
+            Ok(output.print(&retired, |retired| table(std::slice::from_ref(retired)))?)
+        }
     }
+}
+
+async fn present(api: &ApiClient) -> Result<CaView, CliError> {
+    api.get("/api/v1/ca").await
+}
+
+fn introduced(made: &CaEntry, output: Output) -> Result<(), Error> {
+    output.print(made, |made| table(std::slice::from_ref(made)))?;
+    if !output.json {
+        output.line(format!(
+            "Devices get it with their next certificate or `cacerts`. When they have it: fdo-owner ca activate {}",
+            made.id
+        ))?;
+    }
+    Ok(())
+}
+
+fn table(all: &[CaEntry]) -> Table {
+    let head = Table::new(&["CA", "ROLE", "STATE", "SUBJECT", "UNTIL", "CERTIFICATES", "SHA-256"]);
+    all.iter().fold(head, |table, one| {
+        let (role, state) = (one.role.name(), one.state.name());
+        let count = one.certificates.to_string();
+        table.row([&one.id, role, state, &one.subject, &at(one.not_after), &count, &one.fingerprint])
+    })
 }

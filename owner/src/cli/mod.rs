@@ -163,6 +163,8 @@ pub enum Error {
     Redirect(#[from] crate::redirect::Error),
     #[error(transparent)]
     Api(#[from] CliError),
+    #[error(transparent)]
+    Secret(#[from] fdo_service::secret_file::SecretFileError),
     #[error("cannot read {path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
     #[error("the plan {0}: {1}")]
@@ -202,9 +204,9 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::File(command) => file::run(command, &api, output).await,
         Command::Registration(command) => Ok(registration::run(command, &api, output).await?),
         Command::Redirect(command) => Ok(redirect::run(command, &api, output).await?),
-        Command::Ca(command) => Ok(ca::run(command, &api, output).await?),
         Command::Certificate(command) => Ok(certificate::run(command, &api, output).await?),
         Command::Admission(command) => admission::run(command, &api, output).await,
+        Command::Ca(command) => ca::run(command, &api, &data_dir, output).await,
         Command::Profile(command) => profile::run(command, &api, output).await,
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,

@@ -15,8 +15,10 @@ use crate::ca::OpenError;
 use crate::config::CaSettings;
 
 const ROOT_LIFETIME: Lifetime = Lifetime::years(20);
-const ISSUING_LIFETIME: Lifetime = Lifetime::years(10);
-const ROOT_SECRET: &str = "ca-root-secret";
+pub(super) const ISSUING_LIFETIME: Lifetime = Lifetime::years(10);
+/// The file with the secret that the root's key is sealed under, in the data directory of the first start.
+pub const ROOT_SECRET: &str = "ca-root-secret";
+pub(super) const ROOT_SEAL: &str = "ca root key";
 
 /// Makes and stores both on the first start.
 pub(in crate::ca) async fn create(
@@ -28,7 +30,7 @@ pub(in crate::ca) async fn create(
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<(), OpenError> {
     let made = make(sealing, data_dir, settings, now, rng)?;
-    match store::insert(db, &made).await {
+    match store::insert_all(db, &made).await {
         // Another replica was faster: its CA is the one.
         Err(error) if database::is_unique_violation(&error) => Ok(()),
         other => Ok(other?),
@@ -71,7 +73,7 @@ fn make(
         updated: now,
     };
     Ok([
-        stored(ROOT, Role::Root, root.der(), sealed(&root_secret.derive("ca root key"), &root_key, root.der())?),
+        stored(ROOT, Role::Root, root.der(), sealed(&root_secret.derive(ROOT_SEAL), &root_key, root.der())?),
         stored(ISSUING, Role::Issuing, issuing.der(), sealed(&sealing.derive(SEAL), &key, issuing.der())?),
     ])
 }

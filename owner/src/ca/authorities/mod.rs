@@ -2,6 +2,8 @@
 //! that devices still hold certificates of.
 
 pub(super) mod creation;
+pub mod rollover;
+pub mod routes;
 pub(super) mod store;
 
 use std::fmt;
@@ -14,6 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::OpenError;
 use store::StoredAuthority;
+
+/// Where the root's secret lies on the host of the first start.
+pub fn creation_secret(data_dir: &std::path::Path) -> std::path::PathBuf {
+    data_dir.join(creation::ROOT_SECRET)
+}
 
 /// The id of the root that is made on the first start.
 pub const ROOT: &str = "root";
@@ -138,18 +145,14 @@ impl Authority {
             role: stored.role,
             standing: stored.standing,
             created: stored.created,
-            chain: stored.chain.as_deref().map_or(Ok(Vec::new()), read_chain)?,
+            chain: match &stored.chain {
+                Some(pem) => routes::read_chain(&String::from_utf8_lossy(pem))?,
+                None => Vec::new(),
+            },
             certificate,
             signing,
         })
     }
-}
-
-fn read_chain(pem: &[u8]) -> Result<Vec<Certificate>, fdo_pki::Error> {
-    fdo_pki::pem::decode_certificates(&String::from_utf8_lossy(pem))?
-        .iter()
-        .map(|der| Certificate::parse(der))
-        .collect()
 }
 
 /// An issuing CA with its key: for certificates, CRLs and OCSP.

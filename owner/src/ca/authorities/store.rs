@@ -65,22 +65,45 @@ pub(in crate::ca) async fn all(conn: &impl ConnectionTrait) -> Result<Vec<Stored
 }
 
 /// Stores CAs that belong together.
-pub(in crate::ca) async fn insert(db: &DatabaseConnection, all: &[StoredAuthority]) -> Result<(), DbErr> {
+pub(in crate::ca) async fn insert_all(db: &DatabaseConnection, all: &[StoredAuthority]) -> Result<(), DbErr> {
     let transaction = db.begin().await?;
     for stored in all {
-        let row = authority::ActiveModel {
-            kind: Set(stored.id.clone()),
-            certificate: Set(stored.certificate.clone()),
-            sealed_key: Set(stored.sealed_key.clone()),
-            created: Set(signed(stored.created)),
-            role: Set(stored.role.name().to_owned()),
-            state: Set(stored.standing.name().to_owned()),
-            chain: Set(stored.chain.clone()),
-            settings: Set(stored.settings.clone()),
-            updated: Set(signed(stored.updated)),
-        };
-        authority::Entity::insert(row).exec_without_returning(&transaction).await?;
+        insert(&transaction, stored).await?;
     }
-    count_change(&transaction).await?;
     transaction.commit().await
+}
+
+/// Stores a CA.
+pub(in crate::ca) async fn insert(conn: &impl ConnectionTrait, stored: &StoredAuthority) -> Result<(), DbErr> {
+    let row = authority::ActiveModel {
+        kind: Set(stored.id.clone()),
+        certificate: Set(stored.certificate.clone()),
+        sealed_key: Set(stored.sealed_key.clone()),
+        created: Set(signed(stored.created)),
+        role: Set(stored.role.name().to_owned()),
+        state: Set(stored.standing.name().to_owned()),
+        chain: Set(stored.chain.clone()),
+        settings: Set(stored.settings.clone()),
+        updated: Set(signed(stored.updated)),
+    };
+    authority::Entity::insert(row).exec_without_returning(conn).await?;
+    count_change(conn).await
+}
+
+/// False when it was no longer what it is taken to be.
+pub(super) async fn set_standing(
+    conn: &impl ConnectionTrait,
+    id: &str,
+    (from, to): (Standing, Standing),
+    now: u64,
+) -> Result<bool, DbErr> {
+    let changed = authority::Entity::update_many()
+        .col_expr(authority::Column::State, Expr::value(to.name()))
+        .col_expr(authority::Column::Updated, Expr::value(signed(now)))
+        .filter(authority::Column::Kind.eq(id))
+        .filter(authority::Column::State.eq(from.name()))
+        .exec(conn)
+        .await?;
+    count_change(conn).await?;
+    Ok(changed.rows_affected > 0)
 }

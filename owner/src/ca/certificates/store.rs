@@ -167,6 +167,20 @@ pub async fn newest_of_device(
     newest.cloned().map(IssuedCertificate::try_from).transpose()
 }
 
+/// How many certificates of a CA are neither expired nor revoked.
+pub(in crate::ca) async fn count_live(
+    conn: &impl ConnectionTrait,
+    authority: &str,
+    now: u64,
+) -> Result<u64, DbErr> {
+    certificate::Entity::find()
+        .filter(certificate::Column::Authority.eq(authority))
+        .filter(certificate::Column::State.ne(State::Revoked.name()))
+        .filter(certificate::Column::NotAfter.gte(signed(now)))
+        .count(conn)
+        .await
+}
+
 /// The certificates after a serial, in the order of their serials.
 pub async fn list(
     conn: &impl ConnectionTrait,

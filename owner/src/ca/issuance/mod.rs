@@ -83,6 +83,13 @@ pub enum Granted {
     },
 }
 
+/// A request whose sender holds the key, and the device that it is for.
+struct Asked<'a> {
+    csr: &'a VerifiedCsr,
+    device: LdevidSubject,
+    requester: &'a Requester<'a>,
+}
+
 /// A certificate before its signature, as it is stored.
 pub(super) struct Draft {
     serial: String,
@@ -130,8 +137,9 @@ impl Ca {
         }
         let profile = self.compiled(profile).ok_or_else(|| Error::UnknownProfile(profile.to_owned()))?;
         let device = device(db, &profile, requester).await?;
+        let asked = Asked { csr: &csr, device, requester };
         let signer = self.active();
-        let (prepared, draft) = self.prepare(&signer, &profile, &csr, &device, requester, now, rng)?;
+        let (prepared, draft) = self.prepare(&signer, &profile, &asked, now, rng)?;
         let parse =
             |der: &[u8]| Certificate::parse(der).map(Box::new).map(Granted::Issued).map_err(Error::Authority);
         if let Some(der) = store::insert_prepared(db, &draft).await? {
@@ -149,12 +157,11 @@ impl Ca {
         &self,
         signer: &Signer,
         profile: &Compiled,
-        csr: &VerifiedCsr,
-        device: &LdevidSubject,
-        requester: &Requester<'_>,
+        asked: &Asked<'_>,
         now: u64,
         rng: &mut dyn CryptoRng,
     ) -> Result<(ToBeSigned, Draft), Error> {
+        let Asked { csr, device, requester } = asked;
         let shards = self.settings.crl_shards;
         let pointers = |serial: CertificateSerial| self.pointers(profile, signer.id(), serial.shard(shards));
         let prepared = profile.pki.prepare_with(csr, device, signer.issuer(), pointers, now, rng);

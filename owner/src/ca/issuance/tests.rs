@@ -40,8 +40,8 @@ async fn killed_before_signing(
     let csr = Csr::parse(csr).unwrap().verify().unwrap();
     let (signer, profile, requester) = (ca.active(), ca.compiled(LDEVID).unwrap(), requester(origin));
     let device = device(db, &profile, &requester).await.unwrap();
-    let (prepared, draft) =
-        ca.prepare(&signer, &profile, &csr, &device, &requester, NOW, &mut random.rng()).unwrap();
+    let asked = Asked { csr: &csr, device, requester: &requester };
+    let (prepared, draft) = ca.prepare(&signer, &profile, &asked, NOW, &mut random.rng()).unwrap();
     assert_eq!(store::insert_prepared(db, &draft).await.unwrap(), None);
     Killed { prepared, draft, signer }
 }

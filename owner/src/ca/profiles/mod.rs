@@ -170,7 +170,7 @@ impl Profile {
             let reason = "no-rev-avail says that there is neither crl nor ocsp; leave one of them out";
             return Err(Error::Field("status", reason.to_owned()));
         }
-        let subject = |text: &String| -> Result<(SubjectAttribute, Template), fdo_pki::Error> {
+        let subject = |text: &str| -> Result<(SubjectAttribute, Template), fdo_pki::Error> {
             let reason = "write an attribute, =, and its value, as in CN={serial}";
             let refused = fdo_pki::Error::InvalidField { field: "attribute", reason };
             let (attribute, template) = text.split_once('=').ok_or(refused)?;
@@ -181,9 +181,9 @@ impl Profile {
             backdate_seconds: self.backdate_seconds,
             organization: settings.organization.clone(),
             subject: each("subject", &self.subject, subject)?,
-            names: each("names", &self.names, |text| text.parse())?,
-            key_uses: each("key_usages", &self.key_usages, |text| text.parse())?,
-            extended_key_uses: each("extended_key_usages", &self.extended_key_usages, |text| text.parse())?,
+            names: each("names", &self.names, str::parse)?,
+            key_uses: each("key_usages", &self.key_usages, str::parse)?,
+            extended_key_uses: each("extended_key_usages", &self.extended_key_usages, str::parse)?,
             key_types: each("key_types", &self.key_types, key_type)?,
             hardware_module: self.hardware_module,
             no_rev_avail,
@@ -215,7 +215,7 @@ impl Profile {
     }
 }
 
-fn key_type(text: &String) -> Result<KeyType, fdo_pki::Error> {
+fn key_type(text: &str) -> Result<KeyType, fdo_pki::Error> {
     let reason = "use P-256, P-384, RSA2048 or RSA3072";
     let known = KeyType::from_str(text).ok().filter(|key_type| KeyType::ISSUED.contains(key_type));
     known.ok_or(fdo_pki::Error::InvalidField { field: "key type", reason })
@@ -224,7 +224,7 @@ fn key_type(text: &String) -> Result<KeyType, fdo_pki::Error> {
 fn each<T>(
     field: &'static str,
     texts: &[String],
-    read: impl Fn(&String) -> Result<T, fdo_pki::Error>,
+    read: impl Fn(&str) -> Result<T, fdo_pki::Error>,
 ) -> Result<Vec<T>, Error> {
     if texts.len() > MOST_ENTRIES {
         return Err(Error::Field(field, "name at most 100".to_owned()));
