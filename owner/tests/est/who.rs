@@ -21,7 +21,7 @@ fn foreign(fleet: &Fleet, key: SigningKey, guid: Guid) -> Pair {
     let ca = fdo_pki::make_device_ca(&subject, &ca_key, Lifetime::years(9), NOW, rng).unwrap();
     let issuer = Issuer::new(&ca.certificate().unwrap()).unwrap();
     let csr = Csr::parse(&request(&key)).unwrap().verify().unwrap();
-    let device = LdevidSubject { serial: Some(DeviceSerial::parse(SERIAL).unwrap()), guid };
+    let device = LdevidSubject { serial: Some(DeviceSerial::parse(SERIAL).unwrap()), ..LdevidSubject::new(guid) };
     let prepared = LdevidProfile::default().prepare(&csr, &device, &issuer, NOW, rng).unwrap();
     Pair { certificate: prepared.sign(&ca_key).unwrap().certificate().unwrap(), key }
 }

@@ -5,7 +5,8 @@ use fdo_protocol::crypto::VerifyingKey;
 use fdo_service::database::DatabaseConnection;
 use rand_core::CryptoRng;
 
-use super::{Ca, Draft, Error, NOT_HEARD_OF, RENEW_PERCENT, store};
+use super::{Ca, Draft, Error, NOT_HEARD_OF, store};
+use crate::ca::profiles::RENEW_PERCENT;
 
 /// The profile of such certificates, as their records have it.
 pub const SERVER: &str = "server";

@@ -24,6 +24,8 @@ use crate::config::CaSettings;
 /// Operations of EST, which stand where a profile's name may stand (RFC 7030, 3.2.2).
 const EST_OPERATIONS: [&str; 6] =
     ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc"];
+/// When a certificate is due for renewal unless its profile says otherwise, in percent of its life.
+pub const RENEW_PERCENT: u8 = 66;
 /// More profiles than anybody keeps apart.
 const MOST: usize = 200;
 /// How many models or names a profile may list.
@@ -102,7 +104,7 @@ impl Default for Profile {
             validity_seconds: pki.validity_seconds,
             backdate_seconds: pki.backdate_seconds,
             key_types: texts(&pki.key_types),
-            renew_percent: 66,
+            renew_percent: RENEW_PERCENT,
             reuse_key: false,
             status: vec![Status::Crl, Status::Ocsp, Status::Issuer],
             hardware_module: false,
