@@ -121,6 +121,18 @@ impl Certificate {
         &self.spki
     }
 
+    /// The issuer's first common name. Unescaped, any length.
+    #[must_use]
+    pub fn issuer_common_name(&self) -> Option<&str> {
+        self.issuer.common_name()
+    }
+
+    /// The type of the key, such as `P-256`, whatever it is.
+    #[must_use]
+    pub fn key_description(&self) -> String {
+        crate::describe_key(&self.spki)
+    }
+
     /// The public key, where it is one of those that devices and owners use.
     pub fn public_key(&self) -> Result<VerifyingKey, Error> {
         crate::public_key::parse_key(&self.spki)
