@@ -29,6 +29,7 @@ pub mod operators;
 pub mod outbound;
 pub mod paging;
 pub mod problem;
+pub mod queue;
 pub mod secret_file;
 pub mod sessions;
 pub mod transfer;

@@ -163,6 +163,27 @@ impl ApiClient {
         Ok(length)
     }
 
+    /// A list of any length, written as it comes, with a bar over its rows, whose number a header tells; gives its bytes.
+    pub async fn get_rows(
+        &self,
+        path: &str,
+        rows_header: &str,
+        into: &mut tokio::fs::File,
+    ) -> Result<u64, CliError> {
+        let mut response = self.send(Method::GET, path, |request| request.timeout(ANY_SIZE_TIMEOUT)).await?;
+        let rows = response.headers().get(rows_header).and_then(|value| value.to_str().ok()?.parse().ok());
+        let bar = progress::bar(rows.unwrap_or_default(), "receiving");
+        let mut length = 0;
+        while let Some(part) = response.chunk().await.map_err(|error| CliError::Answer(error.to_string()))? {
+            into.write_all(&part).await.map_err(CliError::Write)?;
+            length += part.len() as u64;
+            bar.inc(part.iter().filter(|byte| **byte == b'\n').count() as u64);
+        }
+        into.flush().await.map_err(CliError::Write)?;
+        bar.finish_and_clear();
+        Ok(length)
+    }
+
     /// A download.
     pub async fn get_bytes(&self, path: &str, accept: &str) -> Result<Vec<u8>, CliError> {
         let response = self.send(Method::GET, path, |request| request.header("accept", accept)).await?;

@@ -12,6 +12,7 @@ pub struct Metrics {
     answered: [AtomicU64; 256],
     refused: [AtomicU64; 256],
     named: Mutex<BTreeMap<&'static str, u64>>,
+    gauges: Mutex<BTreeMap<&'static str, Vec<(String, u64)>>>,
 }
 
 impl Metrics {
@@ -20,6 +21,7 @@ impl Metrics {
             answered: std::array::from_fn(|_| AtomicU64::new(0)),
             refused: std::array::from_fn(|_| AtomicU64::new(0)),
             named: Mutex::new(BTreeMap::new()),
+            gauges: Mutex::new(BTreeMap::new()),
         })
     }
 
@@ -32,6 +34,16 @@ impl Metrics {
     /// Adds one to a counter of the service's own, such as `firstlight_claims_fulfilled_total`.
     pub fn count(&self, name: &'static str) {
         *self.named.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    /// Shows a counter from now on, though there is nothing to count yet.
+    pub fn declare(&self, name: &'static str) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default();
+    }
+
+    /// Replaces what a gauge shows: labels such as `days="7"`, or none, with their numbers.
+    pub fn gauge(&self, name: &'static str, rows: Vec<(String, u64)>) {
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).insert(name, rows);
     }
 
     /// Adds the route to a listener.
@@ -56,6 +68,15 @@ impl Metrics {
         for (name, count) in self.named.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = writeln!(text, "# TYPE {name} counter\n{name} {count}");
         }
+        for (name, rows) in self.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = writeln!(text, "# TYPE {name} gauge");
+            for (labels, number) in rows {
+                let _ = match labels.is_empty() {
+                    true => writeln!(text, "{name} {number}"),
+                    false => writeln!(text, "{name}{{{labels}}} {number}"),
+                };
+            }
+        }
         text
     }
 }
@@ -74,7 +95,14 @@ mod tests {
         metrics.message(60, true);
         metrics.message(60, false);
         metrics.count("firstlight_claims_total");
+        metrics.declare("firstlight_nothing_total");
+        metrics.gauge("firstlight_open", vec![("kind=\"a\"".to_owned(), 1)]);
+        metrics.gauge("firstlight_open", vec![("kind=\"b\"".to_owned(), 2)]);
+        metrics.gauge("firstlight_next", vec![(String::new(), 3)]);
         let text = metrics.render();
+        assert!(text.contains("\nfirstlight_nothing_total 0\n"));
+        assert!(text.contains("gauge\nfirstlight_open{kind=\"b\"} 2\n") && !text.contains("kind=\"a\""));
+        assert!(text.contains("\nfirstlight_next 3\n"));
         assert!(text.contains("{message=\"60\",outcome=\"answered\"} 1"));
         assert!(text.contains("{message=\"60\",outcome=\"refused\"} 1"));
         assert!(text.contains("firstlight_claims_total 1"));

@@ -5,7 +5,7 @@ mod store;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use store::{list, record, verify};
+pub use store::{list, record, refusals, verify};
 
 /// How a deed ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

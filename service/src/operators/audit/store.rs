@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, ExprTrait, Query};
 use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TransactionSession, TransactionTrait};
 
-use super::{Entry, Event, chain};
+use super::{Entry, Event, Outcome, chain};
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -70,6 +70,39 @@ where
         .take();
     transaction.execute(&keep).await?;
     transaction.commit().await
+}
+
+/// What an actor was refused after a sequence number, the oldest first, and up to which number that is all.
+pub async fn refusals(
+    conn: &impl ConnectionTrait,
+    actor: &str,
+    after: u64,
+    limit: u64,
+) -> Result<(Vec<Entry>, u64), DbErr> {
+    let number = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
+    // Numbers are given out one after the other, so nothing is committed behind the last one.
+    let last: Option<Option<i64>> = row::Entity::find()
+        .select_only()
+        .column_as(row::Column::Sequence.max(), "last")
+        .into_tuple()
+        .one(conn)
+        .await?;
+    let last = last.flatten().unwrap_or_default();
+    let rows = row::Entity::find()
+        .filter(row::Column::Sequence.gt(number(after)))
+        .filter(row::Column::Sequence.lte(last))
+        .filter(row::Column::Actor.eq(actor))
+        .filter(row::Column::Outcome.eq(Outcome::Refused.name()))
+        .order_by_asc(row::Column::Sequence)
+        .limit(limit)
+        .all(conn)
+        .await?;
+    let upto = match rows.last() {
+        Some(row) if rows.len() as u64 == limit => row.sequence,
+        _ => last,
+    };
+    let upto = Ord::max(u64::try_from(upto).unwrap_or_default(), after);
+    Ok((rows.into_iter().map(entry).collect(), upto))
 }
 
 /// Entries, the newest first, from before a sequence number.

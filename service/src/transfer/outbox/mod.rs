@@ -9,13 +9,13 @@ use std::future::Future;
 
 use fdo_protocol::Guid;
 use fdo_protocol::crypto::SigningKey;
-use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::client::CallError;
 use super::partners::{self, Partner, PartnerError, Partners};
 use super::push::Pushed;
 use crate::database::{self, DbErr};
+use crate::queue;
 
 pub use store::{enqueue, find, forget_partner, list, retry};
 
@@ -181,7 +181,8 @@ async fn note(partners: &Partners, push: &Push, failure: Failure) -> Result<(), 
         Failure::Partner { why } => (why, Some(pause_after(push.attempts))),
     };
     tracing::warn!(guid = %push.guid, partner = push.partner_id, reason = why, "a voucher was not pushed");
-    let next = pause.map(|pause| now + jittered(partners, pause.clamp(1, SLOWEST_SECONDS)));
+    let next =
+        pause.map(|pause| now + queue::jittered(pause.clamp(1, SLOWEST_SECONDS), &mut partners.random.rng()));
     store::failed(&partners.db, push, now, next, &super::said(&why, 500)).await
 }
 
@@ -191,13 +192,6 @@ pub fn pause_after(attempts: u32) -> u64 {
         None => 1 << attempts,
         Some(slow) => (SLOW_SECONDS << slow.min(4)).min(SLOWEST_SECONDS),
     }
-}
-
-/// A quarter more or less, so that what failed together is not tried together.
-fn jittered(partners: &Partners, pause: u64) -> u64 {
-    let spread = pause / 2;
-    let offset = if spread == 0 { 0 } else { partners.random.rng().next_u64() % (spread + 1) };
-    pause - pause / 4 + offset
 }
 
 /// Puts a voucher into the queue for a partner by its name.

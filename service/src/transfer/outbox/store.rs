@@ -2,11 +2,11 @@
 
 use fdo_protocol::Guid;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType, OnConflict};
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
 
 use super::{Push, State};
-use crate::database;
+use crate::queue;
 use crate::transfer::{signed, unsigned};
 
 mod row {
@@ -94,23 +94,8 @@ pub(super) async fn take_due(
     until: u64,
     limit: u64,
 ) -> Result<Vec<Push>, DbErr> {
-    let mut query = Entity::find()
-        .filter(Column::State.eq(State::Queued.name()))
-        .filter(Column::NextAt.lte(signed(now)))
-        .order_by_asc(Column::NextAt)
-        .limit(limit);
-    if database::is_postgres(conn) {
-        query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    }
-    let due = query.all(conn).await?;
-    for row in &due {
-        Entity::update_many()
-            .col_expr(Column::NextAt, Expr::value(signed(until)))
-            .filter(Column::Guid.eq(&row.guid))
-            .filter(Column::PartnerId.eq(&row.partner_id))
-            .exec(conn)
-            .await?;
-    }
+    let queued = Condition::all().add(Column::State.eq(State::Queued.name()));
+    let due = queue::take_due::<Entity>(conn, Column::NextAt, queued, now, until, limit).await?;
     due.into_iter().map(Push::try_from).collect()
 }
 
