@@ -1,6 +1,7 @@
 //! The owner service's settings: defaults, TOML, environment (`FDO_OWNER_..`), flags.
 
 mod admission;
+mod alerts;
 mod encrypt_then_mac;
 mod est;
 mod provisioning;
@@ -20,6 +21,7 @@ use fdo_service::sessions::RecordSettings;
 use serde::{Deserialize, Serialize};
 
 pub use admission::{AdmissionSettings, Otherwise};
+pub use alerts::AlertSettings;
 pub use encrypt_then_mac::{EncryptThenMacSettings, Form};
 pub use est::{ChallengePassword, EstSettings};
 pub use provisioning::{
@@ -71,6 +73,7 @@ pub struct Config {
     pub encrypt_then_mac: EncryptThenMacSettings,
     pub files: FileSettings,
     pub uploads: UploadSettings,
+    pub alerts: AlertSettings,
     /// Files for devices that no plan is for.
     pub downloads: Vec<DownloadSetting>,
     /// Commands for devices that no plan is for.
@@ -135,6 +138,7 @@ impl Default for Config {
             encrypt_then_mac: EncryptThenMacSettings::default(),
             files: FileSettings::default(),
             uploads: UploadSettings::default(),
+            alerts: AlertSettings::default(),
             downloads: Vec::new(),
             commands: Vec::new(),
             compat: CompatSettings::default(),
@@ -217,6 +221,10 @@ impl Config {
             ("ca.validity_days", self.ca.validity_days, 1, 366),
             ("ca.crl_shards", u64::from(self.ca.crl_shards), 1, 256),
             ("onboarding.max_service_info_size", size, 256, 65_535),
+            ("alerts.renewal_overdue_percent", u64::from(self.alerts.renewal_overdue_percent), 1, 100),
+            ("alerts.failures", u64::from(self.alerts.failures), 1, 1_000),
+            ("alerts.digest_above", u64::from(self.alerts.digest_above), 1, 1_000),
+            ("alerts.every_seconds", self.alerts.every_seconds, 1, 86_400),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(SettingError::Range { setting, value, least, most });

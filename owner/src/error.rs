@@ -15,8 +15,8 @@ use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
 use crate::{
-    admission, ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration, resale,
-    serviceinfo, trust, uploads, vouchers,
+    admission, alerts, ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration,
+    resale, serviceinfo, trust, uploads, vouchers,
 };
 
 /// Why the service does not start.
@@ -57,6 +57,45 @@ impl From<inventory::Error> for Problem {
             inventory::Error::NotFound(_) => Self::not_found("device-unknown", detail),
             inventory::Error::Ambiguous(_) => Self::conflict("serial-ambiguous", detail),
             inventory::Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<alerts::Error> for Problem {
+    fn from(error: alerts::Error) -> Self {
+        use alerts::Error;
+        let detail = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::not_found("alert-unknown", detail),
+            Error::Closed(_) => Self::conflict("alert-closed", detail),
+            Error::Until => Self::unprocessable("alert-until", detail),
+            Error::TargetUnknown(_) => Self::not_found("alert-target-unknown", detail),
+            Error::TargetExists(_) => Self::conflict("alert-target-exists", detail),
+            Error::Target(..) => Self::unprocessable("alert-target", detail),
+            Error::Unsent(_) => Self::new(502, "alert-unsent", detail),
+            Error::Days => Self::unprocessable("days", detail),
+            Error::Sealed | Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<inventory::certificates::Error> for Problem {
+    fn from(error: inventory::certificates::Error) -> Self {
+        use inventory::certificates::Error;
+        let detail = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::not_found("certificate-unknown", detail),
+            Error::Fingerprint(_) => Self::bad_request("fingerprint", detail),
+            Error::Search => Self::bad_request("search", detail),
+            Error::Device(error) => error.into(),
+            Error::NotUploaded(..) => Self::conflict("certificate-not-uploaded", detail),
+            Error::PrivateKey => Self::unprocessable("private-key", detail),
+            Error::Certificate(_) => Self::unprocessable("certificate", detail),
+            Error::ProbeUnknown(_) => Self::not_found("probe-unknown", detail),
+            Error::ProbeExists(_) => Self::conflict("probe-exists", detail),
+            Error::Endpoint(_) => Self::unprocessable("endpoint", detail),
+            Error::Interval => Self::unprocessable("interval", detail),
+            Error::Database(_) => Self::internal(&error),
         }
     }
 }

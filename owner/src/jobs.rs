@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::claims;
 use crate::enrollment::est;
-use crate::{files, onboarding, registration, revocation, transfer, uploads};
+use crate::inventory::certificates;
+use crate::{alerts, files, onboarding, registration, revocation, transfer, uploads};
 
 /// How often jobs look for work.
 const TICK: Duration = Duration::from_secs(1);
@@ -63,6 +64,10 @@ pub fn start(app: &Arc<App>) -> Jobs {
             if let Err(error) = uploads::sweep(&app).await {
                 tracing::warn!(%error, "cannot sweep content that belongs to no upload");
             }
+            let before = app.clock.now().saturating_sub(alerts::delivery::KEEP_SECONDS);
+            if let Err(error) = alerts::delivery::sweep(&app.db, before).await {
+                tracing::warn!(%error, "cannot forget old messages about alerts");
+            }
         }),
         every(TICK, app, |app| async move {
             if let Err(error) = transfer::push_due(&app).await {
@@ -91,6 +96,35 @@ pub fn start(app: &Arc<App>) -> Jobs {
                 tracing::warn!(%error, "cannot renew the certificate of the EST listener");
             }
         }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = certificates::gather::run(&app).await {
+                tracing::warn!(%error, "cannot list what was issued");
+            }
+            if let Err(error) = certificates::probes::run_due(&app).await {
+                tracing::warn!(%error, "cannot look at endpoints");
+            }
+        }),
+        every(SWEEP, app, |app| async move {
+            if let Err(error) = certificates::gather::sweep(&app).await {
+                tracing::warn!(%error, "cannot bring the inventory of certificates up to date");
+            }
+        }),
+        // Not at once: what is overdue because the service was not running is done first.
+        later(Duration::from_secs(app.settings.alerts.every_seconds), app, |app| async move {
+            if let Err(error) = alerts::run(&app).await {
+                tracing::error!(%error, "cannot look for alerts");
+            }
+        }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = alerts::delivery::run_due(&app).await {
+                tracing::error!(%error, "cannot send messages about alerts");
+            }
+        }),
+        every(SWEEP, app, |app| async move {
+            if let Err(error) = alerts::metrics::refresh(&app).await {
+                tracing::warn!(%error, "cannot bring metrics up to date");
+            }
+        }),
         register(app),
     ])
 }
@@ -114,9 +148,25 @@ where
     F: Fn(Arc<App>) -> W + Send + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
+    from(tokio::time::Instant::now(), interval, app, work)
+}
+
+fn later<F, W>(interval: Duration, app: &Arc<App>, work: F) -> JoinHandle<()>
+where
+    F: Fn(Arc<App>) -> W + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    from(tokio::time::Instant::now() + interval, interval, app, work)
+}
+
+fn from<F, W>(first: tokio::time::Instant, interval: Duration, app: &Arc<App>, work: F) -> JoinHandle<()>
+where
+    F: Fn(Arc<App>) -> W + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
     let app = app.clone();
     tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(interval);
+        let mut ticks = tokio::time::interval_at(first, interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

@@ -37,6 +37,7 @@ pub mod onboarding;
 pub mod enrollment;
 pub mod resale;
 pub mod transfer;
+pub mod alerts;
 
 // level 4: edges
 pub mod cli;

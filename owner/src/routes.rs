@@ -19,8 +19,8 @@ use crate::enrollment::est;
 use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
-    admission, ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans, redirect,
-    registration, resale, revocation, transfer, trust, uploads, vouchers,
+    admission, alerts, ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans,
+    redirect, registration, resale, revocation, transfer, trust, uploads, vouchers,
 };
 
 /// The listeners "device", "operator" and "status", and "compat" and "transfer" where they are wanted.
@@ -187,6 +187,8 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
         .service(resource("ca/import").route(post().to(authorities::import)))
         .service(resource("ca/authorities/{id}/activate").route(post().to(authorities::activate)))
         .service(resource("ca/authorities/{id}/retire").route(post().to(authorities::retire)));
+    inventory::certificates::routes::configure(cfg);
+    alerts::routes::configure(cfg);
     cfg.service(resource("ca").route(get().to(ca::routes::get)))
         .service(resource("certificates").route(get().to(ca::routes::list)))
         .service(resource("onboardings").route(get().to(onboarding::routes::list)))

@@ -1,15 +1,19 @@
 //! The command line: `serve`, and a thin client of the operator API.
 
 mod admission;
+mod alert;
+mod alert_target;
 mod ca;
 mod certificate;
 mod claim;
 mod device;
 mod file;
+mod inventory;
 mod manufacturer;
 mod network;
 mod onboarding;
 mod plan;
+mod probe;
 mod profile;
 mod redirect;
 mod registration;
@@ -113,6 +117,20 @@ enum Command {
     /// Certificate profiles: what stands in certificates, for how long, for which keys.
     #[command(subcommand)]
     Profile(profile::Command),
+    /// Every certificate of the fleet, whoever issued it.
+    #[command(subcommand)]
+    Inventory(inventory::Command),
+    /// TLS endpoints whose certificates are looked at.
+    #[command(subcommand)]
+    Probe(probe::Command),
+    /// What needs attention.
+    #[command(subcommand)]
+    Alert(alert::Command),
+    /// Who is told of alerts.
+    #[command(subcommand)]
+    AlertTarget(alert_target::Command),
+    /// How many certificates expire on each coming day.
+    Forecast(alert::ForecastCommand),
     /// Wi-Fi networks that devices are given.
     #[command(subcommand)]
     Network(network::Command),
@@ -208,6 +226,11 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Admission(command) => admission::run(command, &api, output).await,
         Command::Ca(command) => ca::run(command, &api, &data_dir, output).await,
         Command::Profile(command) => profile::run(command, &api, output).await,
+        Command::Inventory(command) => inventory::run(command, &api, output, Clock::system().now()).await,
+        Command::Probe(command) => probe::run(command, &api, output).await,
+        Command::Alert(command) => alert::run(command, &api, output, Clock::system().now()).await,
+        Command::AlertTarget(command) => alert_target::run(command, &api, output).await,
+        Command::Forecast(command) => alert::forecast(command, &api, output).await,
         Command::Network(command) => network::run(command, &api, output).await,
         Command::Manufacturer(command) => manufacturer::run(command, &api, output).await,
         Command::Partner(command) => {

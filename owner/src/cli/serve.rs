@@ -1,6 +1,7 @@
 //! `fdo-owner serve`: a flag for each setting, and what a first start prints.
 
 mod admission;
+mod alerts;
 mod est;
 mod ca;
 mod status;
@@ -87,6 +88,8 @@ pub(super) struct Serve {
     ciphers: CipherFlags,
     #[command(flatten)]
     bounds: BoundFlags,
+    #[command(flatten)]
+    alerts: alerts::AlertFlags,
     #[command(flatten)]
     compat: CompatFlags,
     /// While no device CA is pinned, they import vouchers of every maker [default: false]
@@ -291,6 +294,7 @@ impl Serve {
                 "device_bytes": devices.uploads_device_bytes,
                 "total_bytes": devices.uploads_total_bytes,
             },
+            "alerts": self.alerts.settings(),
             "downloads": given(&devices.download.iter().map(|text| download(text)).collect::<Vec<_>>()),
             "commands": given(&devices.command.iter().map(|text| command(text)).collect::<Vec<_>>()),
             "sessions": {

@@ -1,5 +1,6 @@
 //! The fleet: one row a device across all its GUIDs, kept up to date by what happens to it.
 
+pub mod certificates;
 pub mod routes;
 mod store;
 

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, ExprTrait, Func, Query};
 use sea_orm::{ActiveValue::Set, Condition, PaginatorTrait, QueryOrder, QuerySelect};
 
-use super::{Device, DeviceState, Error};
+use super::{Device, DeviceState, Error, certificates};
 use crate::db::entity::{device, device_guid};
 use crate::db::{signed, unsigned};
 
@@ -391,6 +391,7 @@ pub async fn take_back(conn: &impl ConnectionTrait, now: u64, id: &str) -> Resul
 
 /// Its new owner has it: the device and its GUIDs are no longer here.
 pub async fn forget(conn: &impl ConnectionTrait, id: &str) -> Result<(), Error> {
+    certificates::withdraw_holder(conn, id).await?;
     device_guid::Entity::delete_many().filter(device_guid::Column::DeviceId.eq(id)).exec(conn).await?;
     device::Entity::delete_by_id(id).exec(conn).await?;
     Ok(())

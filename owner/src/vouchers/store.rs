@@ -13,6 +13,7 @@ use super::{AcceptedVoucher, Error, State, StoredVoucher, decommission, sale};
 use crate::db::entity::device;
 use crate::db::entity::voucher::{ActiveModel, Column, Entity, Model};
 use crate::db::{signed, unsigned};
+use crate::inventory::certificates::{self, Holder};
 use crate::inventory::{self, DeviceState, NewDevice};
 use crate::keys;
 
@@ -57,6 +58,7 @@ pub async fn import(conn: &impl ConnectionTrait, now: u64, accepted: &AcceptedVo
     let inserted = Entity::insert(row).on_conflict_do_nothing().exec_without_returning(conn).await?;
     if matches!(inserted, TryInsertResult::Inserted(1..)) {
         settle_device(conn, now, accepted).await?;
+        list_certificates(conn, now, accepted).await?;
         return Ok(Imported::New);
     }
     let guid = voucher.guid();
@@ -74,6 +76,7 @@ pub async fn import(conn: &impl ConnectionTrait, now: u64, accepted: &AcceptedVo
     if stored.state != State::Imported.name() {
         // Only whom it was sold to can have gone on with the chain: it comes back.
         sale::take_back(conn, now, &guid, accepted).await?;
+        list_certificates(conn, now, accepted).await?;
     }
     Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Imported.name()))
@@ -88,6 +91,18 @@ pub async fn import(conn: &impl ConnectionTrait, now: u64, accepted: &AcceptedVo
         .exec(conn)
         .await?;
     Ok(Imported::Extended)
+}
+
+/// The device's certificate and the CAs above it become part of the inventory.
+async fn list_certificates(
+    conn: &impl ConnectionTrait,
+    now: u64,
+    accepted: &AcceptedVoucher,
+) -> Result<(), Error> {
+    let guid = accepted.voucher.guid().to_string();
+    let holder = Holder { device_id: Some(&accepted.device_id), serial: accepted.serial(), guid: Some(&guid) };
+    let certificates = accepted.voucher.certificates().unwrap_or_default().iter().map(|der| &der[..]);
+    Ok(certificates::record(conn, &certificates::gather::chain(certificates, holder, now)).await?)
 }
 
 /// The device of a new voucher: new too, or made again by the same maker under another GUID.

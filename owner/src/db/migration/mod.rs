@@ -17,6 +17,8 @@ mod m20261126_000060_certificates;
 mod m20261126_000061_profiles;
 mod m20261126_000070_revocation;
 mod m20261126_000080_admission;
+mod m20261126_000090_inventory;
+mod m20261126_000091_alerts;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -45,6 +47,8 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261126_000061_profiles::Migration));
         migrations.push(Box::new(m20261126_000070_revocation::Migration));
         migrations.push(Box::new(m20261126_000080_admission::Migration));
+        migrations.push(Box::new(m20261126_000090_inventory::Migration));
+        migrations.push(Box::new(m20261126_000091_alerts::Migration));
         migrations
     }
 }
