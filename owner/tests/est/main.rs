@@ -8,6 +8,7 @@ mod client;
 #[allow(dead_code)] // TO2's tests use the rest
 mod device;
 mod listener;
+mod profiles;
 #[path = "../to2/reactions.rs"]
 mod reactions;
 mod refusals;

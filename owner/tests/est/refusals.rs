@@ -40,7 +40,7 @@ async fn keys_that_are_weak_or_of_another_kind() {
     let who = fleet.idevid();
     for (key, words) in [
         (&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"][..], "key refused"),
-        (&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..], "no RSA keys"),
+        (&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..], "no keys of this type"),
         (&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"][..], "curve is not allowed"),
         (&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"][..], "curve is not allowed"),
         (&["-algorithm", "ED25519"][..], "Ed25519"),

@@ -120,7 +120,6 @@ async fn the_names_are_the_devices_own() {
     fleet.refused(ldevid, "simplereenroll", &others, 403, "alternative names differ").await;
     let named = asking(&fleet.key(), Some("me"), SERIAL);
     fleet.refused(ldevid, "simplereenroll", &named, 403, "subject differ").await;
-    fleet.refused(Some(&idevid), "simplereenroll", &named, 403, "with an IDevID use simpleenroll").await;
     // Enrolment does not ask in another's name.
     let guid = other.guid().to_string();
     for (csr, words) in [
@@ -132,6 +131,10 @@ async fn the_names_are_the_devices_own() {
         fleet.refused(Some(&idevid), "simpleenroll", &csr, 403, words).await;
     }
     assert!(fleet.world.certificates().await.iter().all(|row| row.state == State::Issued));
+    // By its IDevID a device enrols, even if it says that it renews.
+    let enrolled = fleet.post(Some(&idevid), "simplereenroll", &named).await.certificate();
+    assert_eq!(enrolled.common_name(), None);
+    assert_eq!(fleet.audit().await.iter().max_by_key(|entry| entry.sequence).unwrap().action, "certificate.issue");
     fleet.running.stop().await;
 }
 

@@ -118,7 +118,6 @@ async fn raise(
         device_id: None,
         device_serial: None,
         count,
-        at: None,
     };
     Ok(desk.open(conn, &digest).await?)
 }
@@ -166,7 +165,6 @@ fn cause(listed: &Listed, moment: Moment, now: u64) -> Cause {
         device_id: listed.device_id.clone(),
         device_serial: listed.device_serial.clone(),
         count: 1,
-        at: None,
     }
 }
 

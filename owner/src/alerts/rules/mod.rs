@@ -149,7 +149,6 @@ fn together(found: &[Cause]) -> Cause {
         device_id: None,
         device_serial: None,
         count,
-        at: None,
     }
 }
 

@@ -21,6 +21,7 @@ pub use refusal::Refusal;
 
 use crate::admission::{self, Deed};
 use crate::app::App;
+use crate::ca::profiles::RENEW_PERCENT;
 use crate::ca::{self, Granted, Origin, Requester};
 use client::Client;
 
@@ -83,20 +84,24 @@ async fn issue(
     enrolment: Enrolment,
     body: &[u8],
 ) -> Result<Enrolled, Refusal> {
-    let is_renewal = enrolment == Enrolment::Renewal;
+    // strongSwan asks for renewal whatever certificate it shows; of an IDevID nothing is renewed.
+    let is_renewal = enrolment == Enrolment::Renewal && client.issued.is_some();
+    let enrolment = if is_renewal { Enrolment::Renewal } else { Enrolment::Simple };
     let csr = request::read(body)?;
     let requested = csr.requested().map_err(|error| refusal::of_request(&error))?;
     let channel = peer.and_then(PeerCertificates::channel);
     request::check(app, client, &requested, channel, is_renewal).await?;
     let renewed = client.issued.as_ref().filter(|_| is_renewal).map(|shown| &shown.record);
-    let profile = profile(client, label, is_renewal);
+    let profile = profile(app, client, label, is_renewal)?;
     if let Some(record) = renewed.filter(|_| app.settings.est.refuse_early) {
         let life = record.not_after.saturating_sub(record.not_before);
-        let from = record.not_before + life / 100 * RENEWAL_PERCENT;
+        let percent = app.ca.profile(&profile).map_or(RENEW_PERCENT, |profile| profile.renew_percent);
+        let from = record.not_before + life / 100 * u64::from(percent);
         let now = app.clock.now();
         if now < from {
-            let sentence =
-                format!("The certificate may be renewed from {from} (Unix time) on, in its last third.");
+            let sentence = format!(
+                "The certificate may be renewed from {from} (Unix time) on, after {percent} % of its life."
+            );
             return Err(Refusal { retry_after: Some(from - now), ..Refusal::forbidden(sentence) });
         }
     }
@@ -107,7 +112,7 @@ async fn issue(
         origin: Origin::Est { replaces: renewed.map(|record| record.serial.as_str()) },
     };
     let (now, rng) = (app.clock.now(), &mut app.random.rng());
-    match app.ca.issue(&app.db, profile, csr.der(), &requester, now, rng).await? {
+    match app.ca.issue(&app.db, &profile, csr.der(), &requester, now, rng).await? {
         Granted::Issued(certificate) => {
             let overridden = record::overridden(&requested);
             record::issued(app, client, &certificate, enrolment, &overridden).await?;
@@ -120,18 +125,25 @@ async fn issue(
     }
 }
 
-/// Renewal begins at two thirds of a certificate's life, unless its profile says otherwise.
-const RENEWAL_PERCENT: u64 = 66;
-
-/// The profile: the one that the URL names, else that of the certificate which is renewed, else that of all devices.
-fn profile<'a>(client: &'a Client, label: Option<&'a str>, is_renewal: bool) -> &'a str {
-    let renewed = client.issued.as_ref().filter(|_| is_renewal);
-    label.or(renewed.map(|shown| shown.record.profile.as_str())).unwrap_or(ca::LDEVID)
+/// The profile: the one that the URL names, else that of the certificate which is renewed, else that of the device.
+fn profile(app: &App, client: &Client, label: Option<&str>, is_renewal: bool) -> Result<String, Refusal> {
+    let own = app.ca.profile_of_model(client.device.model.as_deref());
+    // Whoever may choose would choose the profile that nobody has to approve.
+    let is_open = |name: &str| {
+        let open = |profile: ca::Profile| profile.models.is_empty() && profile.name != ca::LDEVID;
+        name == own || app.ca.profile(name).is_some_and(open)
+    };
+    if let Some(label) = label {
+        let refused = || Refusal::forbidden(format!("The certificate profile `{label}` is not for this device."));
+        return if is_open(label) { Ok(label.to_owned()) } else { Err(refused()) };
+    }
+    let renewed = client.issued.as_ref().filter(|_| is_renewal).map(|shown| &shown.record.profile);
+    Ok(renewed.filter(|name| is_open(name)).unwrap_or(&own).clone())
 }
 
 /// Whether certificates of this profile are issued here.
-pub fn has_profile(_app: &App, label: &str) -> bool {
-    label == ca::LDEVID
+pub fn has_profile(app: &App, label: &str) -> bool {
+    app.ca.profile(label).is_some()
 }
 
 /// The CA certificates that devices are to trust, as certs-only CMS in DER (EST-10).
@@ -139,10 +151,13 @@ pub fn ca_certificates(app: &App) -> Result<Vec<u8>, Refusal> {
     app.ca.trusted_pkcs7().map_err(|error| Refusal::fault(&error))
 }
 
-/// What a request should hold, in DER (EST-23): which keys are certified.
-pub fn csr_attributes(_app: &App, _label: Option<&str>) -> Result<Vec<u8>, Refusal> {
-    let attributes = CsrAttributes::wanting(&[KeyType::P256]);
-    attributes.to_der().map_err(|error| Refusal::fault(&error))
+/// What a request should hold, in DER (EST-23): a key of the kind that the profile names first. A profile for RSA keys
+/// asks for nothing.
+pub fn csr_attributes(app: &App, label: Option<&str>) -> Result<Vec<u8>, Refusal> {
+    let types = app.ca.profile(label.unwrap_or(ca::LDEVID)).map(|profile| profile.key_types).unwrap_or_default();
+    let elliptic = |name: &String| name.parse::<KeyType>().ok().filter(|key_type| key_type.curve().is_some());
+    let wanted: Vec<KeyType> = types.iter().find_map(elliptic).into_iter().collect();
+    CsrAttributes::wanting(&wanted).to_der().map_err(|error| Refusal::fault(&error))
 }
 
 /// A key made here, and its certificate, as two DER values: PKCS#8, certs-only CMS (EST-25).

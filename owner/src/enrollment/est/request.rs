@@ -1,7 +1,7 @@
 //! What a client asks for: the certification request, and the names in it, which must be the device's own.
 
 use base64ct::{Base64, Encoding};
-use fdo_pki::{Csr, OtherName, Requested, VerifiedCsr};
+use fdo_pki::{Certificate, Csr, OtherName, Requested, VerifiedCsr};
 
 use super::client::Client;
 use super::refusal::{Refusal, of_request};
@@ -23,8 +23,8 @@ pub(super) async fn check(
     is_renewal: bool,
 ) -> Result<(), Refusal> {
     challenge(app.settings.est.challenge_password, requested, channel)?;
-    if is_renewal {
-        return unchanged(client, requested);
+    if let Some(shown) = client.issued.as_ref().filter(|_| is_renewal) {
+        return unchanged(&shown.certificate, requested);
     }
     let device = &client.device;
     let guid = device.guid.to_string();
@@ -55,13 +55,8 @@ fn other_name(field: &str, name: &str) -> Refusal {
 }
 
 /// RFC 7030, 4.2.2: subject and alternative names are those of the certificate that is renewed.
-fn unchanged(client: &Client, requested: &Requested) -> Result<(), Refusal> {
-    let Some(shown) = &client.issued else {
-        return Err(Refusal::forbidden(
-            "simplereenroll renews the certificate that the client shows; with an IDevID use simpleenroll.",
-        ));
-    };
-    let which = match requested.differs_from(&shown.certificate).map_err(|error| of_request(&error))? {
+fn unchanged(renewed: &Certificate, requested: &Requested) -> Result<(), Refusal> {
+    let which = match requested.differs_from(renewed).map_err(|error| of_request(&error))? {
         None => return Ok(()),
         Some(OtherName::Subject) => "subject",
         Some(OtherName::AlternativeNames) => "alternative names",
