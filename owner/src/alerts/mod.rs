@@ -165,6 +165,8 @@ struct Cause {
     device_id: Option<String>,
     device_serial: Option<String>,
     count: u64,
+    /// When it was; now, where it lasts.
+    at: Option<u64>,
 }
 
 /// Why something cannot be done with alerts.

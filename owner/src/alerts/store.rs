@@ -64,7 +64,7 @@ pub(super) async fn open(
         device_serial: Set(cause.device_serial.clone()),
         count: Set(signed(cause.count)),
         opened: Set(signed(now)),
-        last: Set(signed(now)),
+        last: Set(signed(cause.at.unwrap_or(now))),
         closed: Set(None),
         acknowledged: Set(None),
         acknowledged_by: Set(None),
@@ -77,7 +77,7 @@ pub(super) async fn open(
         return find(conn, id).await;
     }
     Entity::update_many()
-        .col_expr(Column::Last, Expr::value(signed(now)))
+        .col_expr(Column::Last, Expr::value(signed(cause.at.unwrap_or(now))))
         .col_expr(Column::Title, Expr::value(&cause.title))
         .col_expr(Column::Detail, Expr::value(cause.detail.to_string()))
         .col_expr(Column::Count, Expr::value(signed(cause.count)))

@@ -14,9 +14,9 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::routes::AlertView;
 use super::targets::{self, Address, Target};
 use super::{Alert, Error, Kind, Severity};
+use crate::alerts::routes::AlertView;
 use crate::app::App;
 
 pub use store::{queued, sweep};

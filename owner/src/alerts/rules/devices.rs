@@ -28,6 +28,7 @@ pub(super) async fn look(desk: &Desk<'_>) -> Result<Vec<(Kind, Vec<Cause>)>, DbE
             device_id: Some(failing.device_id),
             device_serial: failing.serial,
             count: failing.times,
+            at: None,
         }
     };
     Ok(vec![(Kind::OnboardingFailing, failing.into_iter().map(cause).collect())])

@@ -118,6 +118,7 @@ async fn raise(
         device_id: None,
         device_serial: None,
         count,
+        at: None,
     };
     Ok(desk.open(conn, &digest).await?)
 }
@@ -165,6 +166,7 @@ fn cause(listed: &Listed, moment: Moment, now: u64) -> Cause {
         device_id: listed.device_id.clone(),
         device_serial: listed.device_serial.clone(),
         count: 1,
+        at: None,
     }
 }
 

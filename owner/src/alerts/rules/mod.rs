@@ -149,6 +149,7 @@ fn together(found: &[Cause]) -> Cause {
         device_id: None,
         device_serial: None,
         count,
+        at: None,
     }
 }
 

@@ -48,6 +48,10 @@ async fn refusals(desk: &Desk<'_>) -> Result<(), Error> {
             // An operator stopped it: that it is refused is what was wanted.
             let stopped = |device: &Device| matches!(device.state, DeviceState::Blocked | DeviceState::Sold);
             let Some(device) = device.filter(|device| !stopped(device)) else { continue };
+            // It has asked again since, and was given one.
+            if store::has_newer(&transaction, &device.id, entry.at).await? {
+                continue;
+            }
             let cause = cause(&device, entry);
             causes.retain(|other: &Cause| other.subject != cause.subject);
             causes.push(cause);
@@ -75,6 +79,7 @@ fn cause(device: &Device, entry: &Entry) -> Cause {
         device_id: Some(device.id.clone()),
         device_serial: device.serial.clone(),
         count: 1,
+        at: Some(entry.at),
     }
 }
 

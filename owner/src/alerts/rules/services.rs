@@ -34,6 +34,7 @@ async fn lists(desk: &Desk<'_>) -> Result<Vec<Cause>, DbErr> {
         device_id: None,
         device_serial: None,
         count: late.shards,
+        at: None,
     };
     Ok(store::late_lists(&desk.app.db, desk.now).await?.into_iter().map(cause).collect())
 }
@@ -50,6 +51,7 @@ async fn responders(desk: &Desk<'_>) -> Result<Vec<Cause>, DbErr> {
         device_id: None,
         device_serial: None,
         count: 1,
+        at: None,
     };
     let before = desk.now.saturating_sub(SIGNING_SECONDS);
     Ok(store::unsigned_responders(&desk.app.db, before).await?.into_iter().map(cause).collect())
@@ -71,6 +73,7 @@ async fn endpoints(desk: &Desk<'_>) -> Result<Vec<Cause>, DbErr> {
             device_id: None,
             device_serial: None,
             count: probe.failures,
+            at: None,
         }
     };
     Ok(failing.into_iter().map(cause).collect())

@@ -106,6 +106,22 @@ pub(super) async fn still(
         .await
 }
 
+/// Whether a device was issued a certificate at that time or later, and has it.
+pub(super) async fn has_newer(conn: &impl ConnectionTrait, device_id: &str, at: u64) -> Result<bool, DbErr> {
+    use certificate::Column::{Created, DeviceId, Serial, Session, State};
+    let newer: Option<String> = certificate::Entity::find()
+        .select_only()
+        .column(Serial)
+        .filter(DeviceId.eq(device_id))
+        .filter(Created.gte(signed(at)))
+        .filter(State.eq("issued"))
+        .filter(Session.is_null())
+        .into_tuple()
+        .one(conn)
+        .await?;
+    Ok(newer.is_some())
+}
+
 /// For so long a failed renewal of many devices is told of, unless there are more.
 const DIGEST_SECONDS: i64 = 86_400;
 

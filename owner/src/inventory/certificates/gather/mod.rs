@@ -34,6 +34,9 @@ const LATE_SECONDS: u64 = 600;
 
 /// Takes over what is new; one replica does.
 pub async fn run(app: &App) -> Result<(), DbErr> {
+    if !is_anything_new(app).await? {
+        return Ok(());
+    }
     if !lease::try_acquire(&app.db, LEASE, &app.replica, app.clock.now(), LEASE_SECONDS).await? {
         return Ok(());
     }
@@ -49,6 +52,21 @@ pub async fn run(app: &App) -> Result<(), DbErr> {
         }
     }
     Ok(())
+}
+
+/// Reads only, so that nothing is written while nothing happens.
+async fn is_anything_new(app: &App) -> Result<bool, DbErr> {
+    let is_listed = rows::cursor(&app.db, VOUCHERS).await?.as_deref() == Some(DONE);
+    Ok(!is_listed
+        || !store::settled(&app.db, 1).await?.is_empty()
+        || !store::changed(&app.db, after(app).await?, 1).await?.is_empty())
+}
+
+/// Up to where what the CA issued is listed.
+async fn after(app: &App) -> Result<Option<(u64, String)>, DbErr> {
+    let cursor = rows::cursor(&app.db, ISSUED).await?;
+    let after = cursor.as_deref().and_then(|text| text.split_once('/'));
+    Ok(after.and_then(|(updated, serial)| Some((updated.parse().ok()?, serial.to_owned()))))
 }
 
 /// What may have been missed, and what is few: CAs, keys, pins.
@@ -74,10 +92,7 @@ pub async fn sweep(app: &App) -> Result<(), DbErr> {
 
 /// The next batch of certificates whose records changed; false where there was none.
 async fn issued(app: &App) -> Result<bool, DbErr> {
-    let cursor = rows::cursor(&app.db, ISSUED).await?;
-    let after = cursor.as_deref().and_then(|text| text.split_once('/'));
-    let after = after.and_then(|(updated, serial)| Some((updated.parse().ok()?, serial.to_owned())));
-    let changed = store::changed(&app.db, after, BATCH).await?;
+    let changed = store::changed(&app.db, after(app).await?, BATCH).await?;
     let Some(last) = changed.last() else { return Ok(false) };
     let transaction = database::begin(&app.db).await?;
     take(&transaction, &changed).await?;
