@@ -3,6 +3,7 @@
 
 pub mod kill;
 pub mod load;
+pub mod pki_tools;
 pub mod postgres;
 pub mod process;
 pub mod replica;

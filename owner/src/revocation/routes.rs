@@ -1,7 +1,7 @@
 //! Operators revoke: `/api/v1/certificates/{serial}/..` and `/api/v1/devices/{name}/..`.
 
 use actix_web::Resource;
-use actix_web::web::{self, Data, Json, Path};
+use actix_web::web::{self, Bytes, Data, Json, Path};
 use fdo_pki::Reason;
 use fdo_service::operators::require::{Read, Require, Write};
 use fdo_service::problem::Problem;
@@ -21,8 +21,13 @@ pub struct Revoke {
 }
 
 impl Revoke {
-    fn reason(&self) -> Result<Reason, Problem> {
-        let text = self.reason.as_deref().unwrap_or(Reason::Unspecified.name());
+    /// No body gives no reason; one that does not fit is refused, and not taken for none.
+    fn read(body: &[u8]) -> Result<Reason, Problem> {
+        let read = |body| serde_json::from_slice::<Option<Self>>(body).map(Option::unwrap_or_default);
+        let revoke = if body.is_empty() { Ok(Self::default()) } else { read(body) };
+        let revoke =
+            revoke.map_err(|error| Problem::bad_request("body", format!("The body does not fit: {error}.")))?;
+        let text = revoke.reason.as_deref().unwrap_or(Reason::Unspecified.name());
         text.parse().map_err(|error: fdo_pki::Error| Problem::unprocessable("reason", error.to_string()))
     }
 }
@@ -61,9 +66,9 @@ async fn revoke(
     app: Data<App>,
     who: Require<Write>,
     serial: Path<String>,
-    body: Option<Json<Revoke>>,
+    body: Bytes,
 ) -> Result<Json<IssuedCertificate>, Problem> {
-    let reason = body.map(Json::into_inner).unwrap_or_default().reason()?;
+    let reason = Revoke::read(&body)?;
     Ok(Json(super::revoke(&app, &who.id, &serial, reason).await?))
 }
 
@@ -79,9 +84,9 @@ async fn revoke_device(
     app: Data<App>,
     who: Require<Write>,
     name: Path<String>,
-    body: Option<Json<Revoke>>,
+    body: Bytes,
 ) -> Result<Json<WithdrawnView>, Problem> {
-    let reason = body.map(Json::into_inner).unwrap_or_default().reason()?;
+    let reason = Revoke::read(&body)?;
     Ok(Json(super::revoke_device(&app, &who.id, &name, reason).await?.into()))
 }
 
