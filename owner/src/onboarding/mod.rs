@@ -129,6 +129,7 @@ impl Conversation {
             }
             (S::ExpectServiceInfo(mut state), Some(M::DeviceServiceInfo)) => {
                 let plan = provisioning.as_mut().ok_or(Error::Internal("a session without its plan"))?;
+                still_in_use(app, facts).await?;
                 let message = state.device_service_info(body)?;
                 let reply = self.provide(facts, plan, message).await?;
                 match state.owner_service_info(&reply, rng)? {
@@ -138,6 +139,7 @@ impl Conversation {
             }
             (S::ExpectDone(mut state), Some(M::DeviceServiceInfo)) => {
                 let plan = provisioning.as_mut().ok_or(Error::Internal("a session without its plan"))?;
+                still_in_use(app, facts).await?;
                 let message = state.device_service_info(body)?;
                 let reply = self.provide(facts, plan, message).await?;
                 let (reply, state) = state.still_done(&reply, rng)?;
@@ -169,11 +171,22 @@ impl Conversation {
         let device = in_use(app, facts).await?;
         let subject = serviceinfo::subject(app, &device).await?;
         facts.serial = device.serial;
+        facts.checked = app.clock.now();
         app.progress.advance(&facts.id, Phase::Provisioning);
         let mut plan = serviceinfo::plan(app, &subject, announced).await?;
         plan.pending_until = provide::open_until(app, app.clock.now());
         Ok(plan)
     }
+}
+
+/// A device that was stopped meanwhile gets nothing more. Looked up once a second: files come in many messages.
+async fn still_in_use(app: &App, facts: &mut Facts) -> Result<(), Failure> {
+    let now = app.clock.now();
+    if facts.checked != now {
+        in_use(app, facts).await?;
+        facts.checked = now;
+    }
+    Ok(())
 }
 
 /// The device's record, unless an operator has stopped or sold it since 60.

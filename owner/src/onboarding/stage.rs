@@ -14,7 +14,7 @@ use crate::keys::OwnerKeys;
 use crate::serviceinfo::{DeviceFacts, Provisioning};
 
 /// The version of this layout: a session of another release is not continued.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// A TO2 between two messages.
 pub(super) struct Stage {
@@ -36,10 +36,12 @@ pub(super) struct Facts {
     pub started: u64,
     /// Whether the voucher is what an earlier TO2 left behind, so that the device is seen with its new GUID.
     pub is_successor: bool,
+    /// When the device's record was last seen in use.
+    pub checked: u64,
     owner_key: VerifyingKey,
     rv_info: RendezvousInfo,
 }
-cbor_array!(Facts { id, guid, next_guid, device_id, serial, started, is_successor, owner_key, rv_info });
+cbor_array!(Facts { id, guid, next_guid, device_id, serial, started, is_successor, checked, owner_key, rv_info });
 
 impl Facts {
     pub fn new(voucher: &VerifiedVoucher, is_successor: bool, now: u64, rng: &mut dyn CryptoRng) -> Self {
@@ -53,6 +55,7 @@ impl Facts {
             serial: None,
             started: now,
             is_successor,
+            checked: now,
             owner_key: voucher.owner_key().clone(),
             rv_info: voucher.header().rv_info.clone(),
         }

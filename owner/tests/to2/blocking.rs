@@ -51,7 +51,8 @@ async fn a_device_that_is_blocked_on_the_way_ends_there() {
         let manner = Manner { allow_reuse: true, ..Manner::new(&world) };
         let mut talk = Talk::before(&world, &born, &manner, number).await;
         vouchers::set_blocked(&world.app.db, 1, &born.guid(), true).await.unwrap();
-        assert_eq!(talk.finish().await, Err(6), "{number}");
+        world.clock.advance(1);
+        assert_eq!(talk.step().await, Err(6), "{number}: at once");
         let known = world.known(&born.guid()).await;
         assert_eq!((known.state, known.onboarded), (DeviceState::Blocked, None));
     }
