@@ -84,7 +84,6 @@ async fn what_is_not_there_is_not_found() {
         "/crl/issuing/007.crl",
         "/crl/issuing/x.crl",
         "/crl/nobody/1.crl",
-        "/crl/root/1.crl",
         "/crl/nobody.crl",
         "/crl/..%2f..%2fetc/1.crl",
         "/ca/nobody.cer",
@@ -94,6 +93,9 @@ async fn what_is_not_there_is_not_found() {
     ] {
         assert_eq!((path, site.get(path).await.status().as_u16()), (path, 404));
     }
+    // The root's key is not here, so nothing is signed with it.
+    assert_eq!(site.get(&format!("/crl/{}/1.crl", "root")).await.status(), 404);
+    assert_eq!(site.get("/ca/root.cer").await.status(), 200);
     let deleted = site.http.delete(format!("{}{}", site.url, site.shard_path())).send().await.unwrap();
     assert_eq!(deleted.status(), 405);
     site.world.stop().await;
