@@ -104,3 +104,53 @@ async fn pkilint_has_nothing_to_object() {
     assert!(!said.contains("(ERROR)") && !said.contains("(FATAL)"), "{said}");
     site.world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openssl_verifies_against_the_list_that_the_certificate_names() {
+    let Some(openssl) = pki_tools::find("openssl") else { return };
+    let site = Site::new().await;
+    let text = openssl.run(site.folder(), "x509 -in leaf.pem -noout -text");
+    let path = site.shard_path();
+    assert!(text.contains(&format!("URI:{}{path}", site.url)), "{text}");
+    assert!(text.contains(&format!("OCSP - URI:{}/ocsp", site.url)), "{text}");
+    let fetch = async |path: &str| {
+        site.download(path, "list.crl").await;
+        openssl.run(site.folder(), "crl -inform DER -in list.crl -out list.pem");
+        let said = openssl.run(site.folder(), "crl -in list.pem -CAfile cas.pem -noout -text");
+        assert!(said.contains("verify OK"), "{said}");
+    };
+    let verify = "verify -x509_strict -crl_check -CAfile cas.pem -CRLfile list.pem leaf.pem";
+    fetch(&path).await;
+    openssl.run(site.folder(), verify);
+    // That of another shard says nothing about this certificate.
+    fetch(&format!("/crl/issuing/{}.crl", (site.shard + 1) % 256)).await;
+    let said = openssl.refuses(site.folder(), verify);
+    assert!(said.contains("different CRL scope"), "{said}");
+    site.revoke("superseded").await;
+    site.sign_lists().await;
+    for path in [path.as_str(), "/crl/issuing.crl"] {
+        fetch(path).await;
+        let said = openssl.refuses(site.folder(), verify);
+        assert!(said.contains("certificate revoked"), "{said}");
+    }
+    site.download("/ca/issuing.cer", "issuing.cer").await;
+    openssl.run(site.folder(), "x509 -inform DER -in issuing.cer -noout -subject");
+    site.world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strongswan_follows_what_the_certificate_names() {
+    let Some(pki) = pki_tools::find("pki") else { return };
+    let site = Site::new().await;
+    let verify = || {
+        let line = "--verify --in leaf.pem --cacert root.pem --cacert issuing.pem --online";
+        pki.try_run(site.folder(), line)
+    };
+    let (went_well, said) = verify();
+    assert!(went_well && said.contains("certificate status is good"), "{said}");
+    site.revoke("keyCompromise").await;
+    site.sign_lists().await;
+    let (went_well, said) = verify();
+    assert!(!went_well && said.contains("revoked"), "{said}");
+    site.world.stop().await;
+}
