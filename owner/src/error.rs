@@ -15,7 +15,7 @@ use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
 use crate::{
-    admission, alerts, ca, claims, files, inventory, manufacturers, networks, plans, redirect, registration,
+    admission, alerts, ca, claims, enrollment, files, inventory, manufacturers, networks, plans, redirect, registration,
     resale, serviceinfo, trust, uploads, vouchers,
 };
 
@@ -180,7 +180,9 @@ impl From<ca::authorities::rollover::Error> for Problem {
         match error {
             Error::NotFound(_) => Self::not_found("ca-unknown", detail),
             Error::RootSecret => Self::unprocessable("ca-root-secret", detail),
-            Error::Chain(_) | Error::Key(_) | Error::OtherKey => Self::unprocessable("ca-unusable", detail),
+            Error::Chain(_) | Error::Key(_) | Error::OtherKey | Error::Id => {
+                Self::unprocessable("ca-unusable", detail)
+            }
             Error::Known(_) => Self::conflict("ca-known", detail),
             Error::InUse { .. } => Self::conflict("ca-in-use", detail),
             Error::RootGone
@@ -189,6 +191,26 @@ impl From<ca::authorities::rollover::Error> for Problem {
             | Error::Named { .. }
             | Error::TooMany => Self::conflict("ca-standing", detail),
             Error::Pki(_) | Error::Reload(_) | Error::Database(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<enrollment::external::Error> for Problem {
+    fn from(error: enrollment::external::Error) -> Self {
+        use enrollment::external::Error;
+        let detail = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::not_found("request-unknown", detail),
+            Error::State { .. } | Error::Unconfirmed(_) | Error::OwnCa(_) | Error::ProfileGone(_) => {
+                Self::conflict("request-state", detail)
+            }
+            Error::Upload(_) => Self::unprocessable("certificate-unusable", detail),
+            Error::Mismatch(_) => Self::unprocessable("certificate-mismatch", detail),
+            Error::Reason => Self::unprocessable("reason", detail),
+            Error::Ca(ca::Error::Database(_) | ca::Error::Authority(_)) | Error::Database(_) => {
+                Self::internal(&error)
+            }
+            Error::Ca(_) => Self::conflict("request-not-granted", detail),
         }
     }
 }

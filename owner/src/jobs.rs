@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::claims;
-use crate::enrollment::est;
+use crate::enrollment::{est, external};
 use crate::inventory::certificates;
 use crate::{alerts, files, onboarding, registration, revocation, transfer, uploads};
 
@@ -123,6 +123,11 @@ pub fn start(app: &Arc<App>) -> Jobs {
         every(SWEEP, app, |app| async move {
             if let Err(error) = alerts::metrics::refresh(&app).await {
                 tracing::warn!(%error, "cannot bring metrics up to date");
+            }
+        }),
+        every(TICK, app, |app| async move {
+            if let Err(error) = external::run_due(&app).await {
+                tracing::warn!(%error, "requests could not be forwarded to an outside CA");
             }
         }),
         register(app),

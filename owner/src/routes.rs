@@ -19,7 +19,7 @@ use crate::enrollment::est;
 use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
-    admission, alerts, ca, claims, compat, files, inventory, keys, manufacturers, networks, onboarding, plans,
+    admission, alerts, ca, claims, compat, enrollment, files, inventory, keys, manufacturers, networks, onboarding, plans,
     redirect, registration, resale, revocation, transfer, trust, uploads, vouchers,
 };
 
@@ -181,6 +181,7 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
     cfg.service(resource("profiles").route(get().to(ca::profiles::routes::list))).service(
         profile.route(put().to(ca::profiles::routes::put)).route(delete().to(ca::profiles::routes::delete)),
     );
+    enrollment::external::routes::configure(cfg);
     use ca::authorities::routes as authorities;
     cfg.service(resource("ca/authorities").route(get().to(authorities::list)))
         .service(resource("ca/introduce").route(post().to(authorities::introduce)))

@@ -254,7 +254,8 @@ mod tests {
         let (ca, key) = (key(&mut rng), key(&mut rng));
         let root = crate::make_root(&subject, &ca, Lifetime::years(1), NOW, &mut rng).unwrap();
         let csr = Csr::parse(&build_csr(&key, None, &DeviceSerial::parse("SN-1").unwrap()).unwrap()).unwrap();
-        let device = LdevidSubject { serial: Some(DeviceSerial::parse("SN-1").unwrap()), ..LdevidSubject::new(guid) };
+        let device =
+            LdevidSubject { serial: Some(DeviceSerial::parse("SN-1").unwrap()), ..LdevidSubject::new(guid) };
         let issuer = Issuer::new(&root.certificate().unwrap()).unwrap();
         let profile = LdevidProfile { organization: Some("Acme".to_owned()), ..LdevidProfile::default() };
         let prepared = profile.prepare(&csr.verify().unwrap(), &device, &issuer, NOW, &mut rng).unwrap();

@@ -8,6 +8,7 @@ mod certificates;
 mod current;
 mod issuance;
 pub mod profiles;
+pub mod requests;
 pub mod routes;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ use fdo_service::sessions::SealingKey;
 use rand_core::CryptoRng;
 
 pub use authorities::{Authority, Role, Signer, Standing};
+pub(crate) use certificates::store::insert_foreign;
 pub use certificates::store::{
     abandon, confirm, find, find_by_fingerprint, find_by_guid, keep_pending, list, newest_of_device, revoke,
     revoke_abandoned, revoke_device,
@@ -33,6 +35,7 @@ pub use profiles::Profile;
 use crate::config::CaSettings;
 use crate::{inventory, vouchers};
 use current::Current;
+use issuance::writer::Writer;
 use profiles::Compiled;
 
 /// The profile of devices that no other is for.
@@ -56,6 +59,9 @@ pub enum Error {
     /// It was revoked, or a repeated request took its place.
     #[error("the certificate was withdrawn before it was sent")]
     Withdrawn,
+    /// An operator or an outside CA said no.
+    #[error("the request was refused: {0}")]
+    Refused(String),
     #[error("there is no certificate profile {0}")]
     UnknownProfile(String),
     #[error(transparent)]
@@ -74,7 +80,7 @@ impl Error {
     pub fn device_error(&self) -> Option<CsrError> {
         match self {
             Self::Malformed(_) => Some(CsrError::BadRequest),
-            Self::Proof(_) | Self::KeySeen => Some(CsrError::Unauthorized),
+            Self::Proof(_) | Self::KeySeen | Self::Refused(_) => Some(CsrError::Unauthorized),
             Self::Unsupported(_) => Some(CsrError::UnsupportedFormat),
             _ => None,
         }
@@ -104,6 +110,8 @@ pub enum OpenError {
     Sealed,
     #[error("none of the issuing CAs in the database is active")]
     NoneActive,
+    #[error("the connection to the outside CA {0} in the database does not hold: {1}")]
+    External(String, String),
     #[error("the certificate profile {0} in the database does not hold: {1}")]
     Profile(String, Box<profiles::Error>),
     #[error(transparent)]
@@ -120,6 +128,7 @@ pub struct Ca {
     settings: CaSettings,
     /// Where CRL, OCSP and CA certificates are published, if they are.
     status_url: Option<String>,
+    writer: Writer,
 }
 
 impl Ca {
@@ -144,6 +153,7 @@ impl Ca {
             sealing: sealing.clone(),
             settings: settings.clone(),
             status_url: None,
+            writer: Writer::start(db),
         })
     }
 

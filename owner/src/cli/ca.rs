@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use fdo_service::cli::{ApiClient, CliError, Output, Table};
 use fdo_service::secret_file;
 use zeroize::Zeroizing;
 
 use super::{Error, at, escaped, read_file};
 use crate::ca::authorities::creation_secret;
+use crate::ca::authorities::external::{Connection, Est};
 use crate::ca::authorities::routes::{CaEntry, Import, Introduction};
 use crate::ca::routes::{AuthorityView, CaView};
+use crate::enrollment::external::routes::OutsideCa;
 use crate::plans::Secret;
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +42,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Take the company's CA elsewhere, which signs what it is sent; profiles name it by its id.
+    External(Box<External>),
     /// Let new certificates come from this CA. The one before stays trusted.
     Activate {
         #[arg(value_name = "CA")]
@@ -53,6 +57,34 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct External {
+    /// 1 to 32 of a-z, 0-9 and -
+    #[arg(value_name = "CA")]
+    id: String,
+    /// Its certificate, then what stands above it up to the root, PEM
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+    /// Where it speaks EST, as in https://pki.example/.well-known/est; without it operators carry requests by hand
+    #[arg(long, value_name = "URL", requires = "server_ca")]
+    est: Option<String>,
+    /// The CA of the EST server's own certificate, PEM; no other is trusted
+    #[arg(long, value_name = "FILE", requires = "est")]
+    server_ca: Option<PathBuf>,
+    /// Our name there (HTTP Basic)
+    #[arg(long, requires = "password_file")]
+    username: Option<String>,
+    /// The file with our password there
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
+    /// Our certificate there, PEM
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -93,16 +125,16 @@ pub(super) async fn run(command: &Command, api: &ApiClient, data_dir: &Path, out
             introduced(&made, output)
         }
         Command::Import { certificate, key } => {
-            let text = |path: &Path, bytes: Vec<u8>| {
-                let source = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-                let wrong = |error| Error::File { path: path.to_owned(), source: source(error) };
-                String::from_utf8(bytes).map_err(wrong)
-            };
-            let key = Zeroizing::new(text(key, read_file(key)?)?);
-            let certificate = text(certificate, read_file(certificate)?)?;
-            let body = Import { certificate, key: Secret::new(&key) };
+            let body = Import { certificate: read_text(certificate)?, key: secret(key)? };
             let made: CaEntry = api.post("/api/v1/ca/import", &body).await?;
             introduced(&made, output)
+        }
+        Command::External(external) => {
+            let path = format!("/api/v1/ca/external/{}", escaped(&external.id));
+            let body =
+                OutsideCa { certificate: read_text(&external.certificate)?, connection: external.connection()? };
+            let taken: CaEntry = api.put(&path, &body).await?;
+            Ok(output.print(&taken, |taken| table(std::slice::from_ref(taken)))?)
         }
         Command::Activate { id } => {
             let path = format!("/api/v1/ca/authorities/{}/activate", escaped(id));
@@ -119,6 +151,32 @@ pub(super) async fn run(command: &Command, api: &ApiClient, data_dir: &Path, out
 
 async fn present(api: &ApiClient) -> Result<CaView, CliError> {
     api.get("/api/v1/ca").await
+}
+
+impl External {
+    fn connection(&self) -> Result<Connection, Error> {
+        let Some(url) = &self.est else { return Ok(Connection::Manual) };
+        let server_ca = self.server_ca.as_deref().map(read_text).transpose()?.unwrap_or_default();
+        Ok(Connection::Est(Est {
+            url: url.clone(),
+            server_ca,
+            username: self.username.clone(),
+            password: self.password_file.as_deref().map(secret).transpose()?,
+            client_certificate: self.client_certificate.as_deref().map(read_text).transpose()?,
+            client_key: self.client_key.as_deref().map(secret).transpose()?,
+        }))
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let source = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+    String::from_utf8(read_file(path)?)
+        .map_err(|error| Error::File { path: path.to_owned(), source: source(error) })
+}
+
+fn secret(path: &Path) -> Result<Secret, Error> {
+    let text = Zeroizing::new(read_text(path)?);
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
 fn introduced(made: &CaEntry, output: Output) -> Result<(), Error> {

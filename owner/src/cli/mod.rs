@@ -17,6 +17,7 @@ mod probe;
 mod profile;
 mod redirect;
 mod registration;
+mod request;
 mod resale;
 mod serve;
 mod token;
@@ -114,6 +115,9 @@ enum Command {
     /// Who may be onboarded, and who may enrol.
     #[command(subcommand)]
     Admission(admission::Command),
+    /// Devices' requests for certificates that wait for an approval or for an outside CA.
+    #[command(subcommand)]
+    Request(request::Command),
     /// Certificate profiles: what stands in certificates, for how long, for which keys.
     #[command(subcommand)]
     Profile(profile::Command),
@@ -225,6 +229,7 @@ pub async fn run(cli: Cli) -> Result<(), Error> {
         Command::Certificate(command) => Ok(certificate::run(command, &api, output).await?),
         Command::Admission(command) => admission::run(command, &api, output).await,
         Command::Ca(command) => ca::run(command, &api, &data_dir, output).await,
+        Command::Request(command) => request::run(command, &api, output).await,
         Command::Profile(command) => profile::run(command, &api, output).await,
         Command::Inventory(command) => inventory::run(command, &api, output, Clock::system().now()).await,
         Command::Probe(command) => probe::run(command, &api, output).await,

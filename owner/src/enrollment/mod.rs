@@ -1,3 +1,4 @@
 //! How devices come by certificates outside TO2.
 
 pub mod est;
+pub mod external;

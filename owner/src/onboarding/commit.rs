@@ -48,9 +48,10 @@ pub(super) async fn commit(
 
     ca::revoke_device(&transaction, &facts.device_id, Some(&facts.id), Reason::Superseded, now).await?;
     let mut certificate = None;
+    // Requests that wait go on from here, too.
+    let confirmed = ca::confirm(&transaction, &facts.id).await?.unwrap_or_default();
     if let Some(newest) = &run.certificate {
         let gone = Error::Rejected("the certificate of this session was revoked meanwhile");
-        let confirmed = ca::confirm(&transaction, &facts.id).await?.unwrap_or_default();
         certificate = Some(confirmed.into_iter().find(|(serial, _)| serial == newest).ok_or(gone)?);
     }
 

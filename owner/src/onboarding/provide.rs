@@ -103,7 +103,7 @@ pub(super) async fn issue(
     let profile = app.ca.profile_of(&app.db, &facts.device_id).await?;
     match app.ca.issue(&app.db, &profile, csr, &requester, now, &mut app.random.rng()).await {
         // `fdo.csr` cannot say "later": TO2 goes on, and the device asks by EST.
-        Ok(Granted::Pending { .. }) => Ok(Provision::Refused(CsrError::NotSupported)),
+        Ok(Granted::Pending { .. }) => Ok(Provision::Refused(CsrError::RateExceeded)),
         Ok(Granted::Issued(issued)) => {
             let serial = issued.serial().to_string();
             if !plan.certificates.contains(&serial) {

@@ -22,6 +22,11 @@ pub(super) async fn generate(
     if !app.settings.ca.server_key_generation {
         return Ok(Provision::Refused(CsrError::NotSupported));
     }
+    // Nobody keeps the key until an operator or an outside CA has decided.
+    let profile = app.ca.profile_of(&app.db, &facts.device_id).await?;
+    if !app.ca.answers_at_once(&profile) {
+        return Ok(Provision::Refused(CsrError::NotSupported));
+    }
     let Ok(asked) = Csr::from_any(csr).and_then(Csr::verify) else {
         return Ok(Provision::Refused(CsrError::BadRequest));
     };

@@ -9,7 +9,7 @@ use fdo_protocol::cbor::{Decode, Encode, Reader, Writer};
 use fdo_protocol::cbor_array;
 use fdo_protocol::service_info::TurnLimits;
 use fdo_protocol::service_info::csr::{self, CsrError};
-use fdo_protocol::service_info::owner::{Conversation, ModuleOutcome};
+use fdo_protocol::service_info::owner::{Conversation, ModuleFailure, ModuleOutcome};
 use fdo_service::database::DbErr;
 
 pub use facts::{DeviceFacts, ModuleFacts, shown};
@@ -100,6 +100,9 @@ impl Decode for Source {
     }
 }
 
+/// How `fdo.csr` ends where a certificate is not there yet.
+const WAITS: ModuleOutcome = ModuleOutcome::Failed(ModuleFailure::Enrolment(CsrError::RateExceeded));
+
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -185,6 +188,12 @@ impl Provisioning {
         let mut without = Some("the plan has no certificate in it".to_owned());
         for (module, step) in self.conversation.modules().zip(&self.steps) {
             let is_csr = module.name() == csr::MODULE;
+            // Whoever has to wait for a certificate cannot be told to require it now.
+            if is_csr && module.outcome() == Some(&WAITS) {
+                let why = "the certificate waits for an approval or an outside CA; the device fetches it by EST";
+                without = without.map(|_| why.to_owned());
+                continue;
+            }
             let outcome = match module.outcome() {
                 Some(ModuleOutcome::Done) => {
                     without = without.filter(|_| !is_csr);

@@ -78,6 +78,9 @@ async fn a_key_is_kept_only_where_the_profile_says_so_and_by_the_same_device() {
         let third = issued(world.ask(app, "gateway", &key, Some(second.serial())).await.unwrap());
         assert_ne!(third.serial(), second.serial());
         assert_eq!(ca::newest_of_device(&app.db, "d1").await.unwrap().unwrap().serial, third.serial());
+        let again = issued(world.ask(app, "gateway", &key, Some(second.serial())).await.unwrap());
+        assert_eq!(again.serial(), third.serial(), "the same request has the same answer while that is fresh");
+        world.clock.advance(4);
         let once_more = world.ask(app, "gateway", &key, Some(first.serial())).await;
         assert!(matches!(once_more, Err(Refused::KeySeen)), "a certificate is followed once");
         // The profile of everybody wants fresh keys.

@@ -3,12 +3,12 @@
 use fdo_owner::app::App;
 use fdo_owner::ca::authorities::rollover::{self, Error};
 use fdo_owner::ca::{Standing, find};
-use fdo_pki::{CaSubject, Certificate, Issuer, Lifetime, make_issuing_ca, make_root};
-use fdo_protocol::crypto::{KeyType, SigningKey};
-use fdo_service::host::random::Random;
+use fdo_pki::Certificate;
+use fdo_protocol::crypto::KeyType;
 use zeroize::Zeroizing;
 
-use crate::world::{NOW, World};
+use crate::company::Company;
+use crate::world::World;
 
 fn trusts(app: &App, certificate: &Certificate) -> bool {
     app.ca.trusted_certificates().iter().any(|known| known.der() == certificate.der())
@@ -67,30 +67,11 @@ async fn a_new_issuing_ca_is_introduced_activated_and_the_old_one_retired() {
     }
 }
 
-struct Company {
-    root: Certificate,
-    issuing: Certificate,
-    key: SigningKey,
-}
-
-fn company(random: &Random, key_type: KeyType) -> Company {
-    let rng = &mut random.rng();
-    let name = |role: &str| CaSubject { common_name: format!("Acme {role}"), organization: Some("Acme".into()) };
-    let root_key = SigningKey::generate(key_type, rng).unwrap();
-    let root = make_root(&name("root"), &root_key, Lifetime::years(20), NOW, rng).unwrap().certificate().unwrap();
-    let key = SigningKey::generate(key_type, rng).unwrap();
-    let under = Issuer::new(&root).unwrap();
-    let life = Lifetime::years(5);
-    let issuing = make_issuing_ca(&name("devices"), key.verifying_key(), &under, life, NOW, rng).unwrap();
-    let issuing = issuing.sign(&root_key).unwrap().certificate().unwrap();
-    Company { root, issuing, key }
-}
-
 #[tokio::test]
 async fn the_companys_issuing_ca_takes_the_place_of_the_own_one() {
     for world in World::all().await {
         let app = &world.app;
-        let Company { root, issuing, key } = company(&world.random, KeyType::P384);
+        let Company { root, issuing, key, .. } = Company::of(&world.random, KeyType::P384);
         let chain = [issuing.clone(), root.clone()];
         for (wrong, chain) in [
             ("without its root", vec![issuing.clone()]),
@@ -122,7 +103,7 @@ async fn the_companys_issuing_ca_takes_the_place_of_the_own_one() {
 #[tokio::test]
 async fn what_has_ended_does_not_become_active() {
     let world = World::all().await.remove(0);
-    let Company { root, issuing, key } = company(&world.random, KeyType::P256);
+    let Company { root, issuing, key, .. } = Company::new(&world.random);
     let id = rollover::import(&world.app, "test", &[issuing.clone(), root], &key).await.unwrap();
     world.clock.set(issuing.not_after() + 1);
     let late = rollover::activate(&world.app, "test", &id).await;

@@ -1,5 +1,8 @@
 //! Two replicas of one owner without listeners, and devices that ask for certificates.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use fdo_owner::app::App;
 use fdo_owner::ca::{self, Error, Granted, Origin, Requester};
 use fdo_owner::config::Config;
@@ -21,6 +24,8 @@ pub struct World {
     pub other: App,
     pub clock: Clock,
     pub random: Random,
+    /// A signature is never the same twice, a request that is sent again is.
+    requests: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     folder: TempDir,
     _database: Option<TestDatabase>,
 }
@@ -28,9 +33,18 @@ pub struct World {
 impl World {
     /// One on SQLite, and one on PostgreSQL where there is one.
     pub async fn all() -> Vec<Self> {
-        let mut worlds = vec![Self::open(Config::default(), None).await];
+        Self::with(&Config::default()).await
+    }
+
+    /// Those that may call such addresses.
+    pub async fn all_allowing(addresses: &str) -> Vec<Self> {
+        Self::with(&Config { outbound_allow: vec![addresses.to_owned()], ..Config::default() }).await
+    }
+
+    async fn with(config: &Config) -> Vec<Self> {
+        let mut worlds = vec![Self::open(config.clone(), None).await];
         if let Some(database) = TestDatabase::postgres::<Migrator>().await {
-            let config = Config { database: Some(database.url().to_owned()), ..Config::default() };
+            let config = Config { database: Some(database.url().to_owned()), ..config.clone() };
             worlds.push(Self::open(config, Some(database)).await);
         }
         worlds
@@ -42,7 +56,7 @@ impl World {
         let (app, _) = App::open(&config, folder.path(), clock.clone(), random.clone()).await.unwrap();
         let seed = Random::seeded(22);
         let (other, _) = App::open(&config, folder.path(), clock.clone(), seed).await.unwrap();
-        Self { app, other, clock, random, folder, _database: database }
+        Self { app, other, clock, random, requests: Mutex::default(), folder, _database: database }
     }
 
     pub fn root_secret(&self) -> Zeroizing<[u8; 32]> {
@@ -61,14 +75,47 @@ impl World {
         key: &SigningKey,
         replaces: Option<&str>,
     ) -> Result<Granted, Error> {
-        let csr = build_csr(key, Some("evil"), &DeviceSerial::parse("SOMEBODY-ELSE").unwrap()).unwrap();
-        let requester = Requester {
-            device_id: "d1",
-            serial: Some("SN-1"),
-            guid: Guid::from_bytes([1; 16]),
-            origin: Origin::Est { replaces },
-        };
-        app.ca.issue(&app.db, profile, &csr, &requester, self.clock.now(), &mut self.random.rng()).await
+        self.ask_as(app, "d1", profile, key, replaces).await
+    }
+
+    pub async fn ask_as(
+        &self,
+        app: &App,
+        device_id: &str,
+        profile: &str,
+        key: &SigningKey,
+        replaces: Option<&str>,
+    ) -> Result<Granted, Error> {
+        self.send(app, device_id, profile, key, Origin::Est { replaces }).await
+    }
+
+    pub async fn ask_in(
+        &self,
+        app: &App,
+        profile: &str,
+        key: &SigningKey,
+        session: Origin<'_>,
+    ) -> Result<Granted, Error> {
+        self.send(app, "d1", profile, key, session).await
+    }
+
+    async fn send(
+        &self,
+        app: &App,
+        device_id: &str,
+        profile: &str,
+        key: &SigningKey,
+        origin: Origin<'_>,
+    ) -> Result<Granted, Error> {
+        let requester = Requester { device_id, serial: Some("SN-1"), guid: Guid::from_bytes([1; 16]), origin };
+        let rng = &mut self.random.rng();
+        app.ca.issue(&app.db, profile, &self.csr(key), &requester, self.clock.now(), rng).await
+    }
+
+    /// The request for a key, the same bytes each time.
+    pub fn csr(&self, key: &SigningKey) -> Vec<u8> {
+        let made = || build_csr(key, Some("evil"), &DeviceSerial::parse("SOMEBODY-ELSE").unwrap()).unwrap();
+        self.requests.lock().unwrap().entry(key.verifying_key().spki_der().to_vec()).or_insert_with(made).clone()
     }
 
     /// A certificate for a fresh key.

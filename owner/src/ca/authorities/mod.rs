@@ -2,6 +2,7 @@
 //! that devices still hold certificates of.
 
 pub(super) mod creation;
+pub mod external;
 pub mod rollover;
 pub mod routes;
 pub(super) mod store;
@@ -15,6 +16,7 @@ use fdo_service::sessions::SealingKey;
 use serde::{Deserialize, Serialize};
 
 use super::OpenError;
+use external::Connection;
 use store::StoredAuthority;
 
 /// Where the root's secret lies on the host of the first start.
@@ -99,6 +101,7 @@ pub struct Authority {
     certificate: Certificate,
     chain: Vec<Certificate>,
     signing: Option<Arc<Signing>>,
+    connection: Option<Connection>,
 }
 
 struct Signing {
@@ -120,6 +123,11 @@ impl Authority {
     /// Whether certificates of it hold.
     pub fn is_trusted(&self) -> bool {
         self.standing != Standing::Retired
+    }
+
+    /// How requests reach it, if it is an outside CA.
+    pub fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
     }
 
     /// Whether it signs with a key that is here.
@@ -151,6 +159,10 @@ impl Authority {
             },
             certificate,
             signing,
+            connection: match stored.role {
+                Role::External => Some(Connection::open(sealing, &stored.id, stored.settings.as_deref())?),
+                Role::Root | Role::Issuing => None,
+            },
         })
     }
 }

@@ -18,7 +18,7 @@ use crate::ca::{OpenError, certificates, profiles};
 /// For so many seconds another replica may still issue from the CA that was active.
 const OTHERS_NOTICE: u64 = 60;
 /// How many CAs are kept, retired ones included: all of them go to devices.
-const MOST: usize = 12;
+pub(super) const MOST: usize = 12;
 
 /// Why a CA is not introduced, activated or retired.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,10 @@ pub enum Error {
     Below { id: String, other: String },
     #[error("the profile {profile} has its certificates signed by {id}; change that first")]
     Named { id: String, profile: String },
+    #[error(
+        "an outside CA's id has 1 to 32 of a-z, 0-9 and -, is not \"own\" or \"root\", and does not begin with \"issuing\""
+    )]
+    Id,
     #[error("there are {MOST} CAs already")]
     TooMany,
     #[error(transparent)]
@@ -55,7 +59,7 @@ pub enum Error {
     Database(#[from] DbErr),
 }
 
-async fn record(
+pub(super) async fn record(
     conn: &DatabaseTransaction,
     now: u64,
     (actor, action): (&str, &str),

@@ -51,7 +51,8 @@ async fn entry(app: &App, authority: &Authority) -> Result<CaEntry, Problem> {
     })
 }
 
-async fn shown(app: &App, id: &str) -> Result<Json<CaEntry>, Problem> {
+/// A CA as it is shown.
+pub(crate) async fn shown(app: &App, id: &str) -> Result<Json<CaEntry>, Problem> {
     let authority = app.ca.authority(id).ok_or_else(|| Error::NotFound(id.to_owned()))?;
     Ok(Json(entry(app, &authority).await?))
 }

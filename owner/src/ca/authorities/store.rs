@@ -90,6 +90,22 @@ pub(in crate::ca) async fn insert(conn: &impl ConnectionTrait, stored: &StoredAu
     count_change(conn).await
 }
 
+/// Replaces how an outside CA is reached.
+pub(super) async fn set_settings(
+    conn: &impl ConnectionTrait,
+    id: &str,
+    sealed: &[u8],
+    now: u64,
+) -> Result<(), DbErr> {
+    authority::Entity::update_many()
+        .col_expr(authority::Column::Settings, Expr::value(sealed.to_vec()))
+        .col_expr(authority::Column::Updated, Expr::value(signed(now)))
+        .filter(authority::Column::Kind.eq(id))
+        .exec(conn)
+        .await?;
+    count_change(conn).await
+}
+
 /// False when it was no longer what it is taken to be.
 pub(super) async fn set_standing(
     conn: &impl ConnectionTrait,

@@ -1,12 +1,14 @@
 //! Rows of the certificates that the CA issued: found, confirmed, revoked.
 
+use fdo_pki::Certificate;
 use fdo_protocol::Guid;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Func;
-use sea_orm::{ExprTrait, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 
 use super::{CertificateFilter, IssuedCertificate, State};
 use crate::ca::Reason;
+use crate::ca::requests::{self, EnrollmentRequest};
 use crate::db::entity::certificate;
 use crate::db::{signed, unsigned};
 
@@ -52,6 +54,7 @@ impl TryFrom<certificate::Model> for IssuedCertificate {
 /// 70 came: the certificates of this TO2 are the device's own. Gives their serials with their last second of validity,
 /// or nothing when one of them was revoked meanwhile, so that the TO2 must not end well.
 pub async fn confirm(conn: &impl ConnectionTrait, session: &str) -> Result<Option<Vec<(String, u64)>>, DbErr> {
+    requests::store::confirm(conn, session).await?;
     let rows = certificate::Entity::find().filter(certificate::Column::Session.eq(session)).all(conn).await?;
     if rows.iter().any(|row| row.state != State::Issued.name()) {
         return Ok(None);
@@ -80,11 +83,13 @@ pub async fn keep_pending(conn: &impl ConnectionTrait, session: &str, until: u64
 
 /// The TO2 ended before 70: its certificates are revoked. Gives how many.
 pub async fn abandon(conn: &impl ConnectionTrait, session: &str, now: u64) -> Result<u64, DbErr> {
+    requests::store::abandon(conn, session).await?;
     revoke_all(conn, certificate::Column::Session.eq(session), Reason::CessationOfOperation, now).await
 }
 
 /// Revokes what was issued in TO2s that nothing was heard of for too long. Gives how many.
 pub async fn revoke_abandoned(conn: &impl ConnectionTrait, now: u64) -> Result<u64, DbErr> {
+    requests::store::forget_abandoned(conn, now).await?;
     let overdue = certificate::Column::PendingUntil.lte(signed(now));
     revoke_all(conn, overdue, Reason::CessationOfOperation, now).await
 }
@@ -97,6 +102,7 @@ pub async fn revoke_device(
     reason: Reason,
     now: u64,
 ) -> Result<u64, DbErr> {
+    requests::store::refuse_device(conn, device_id, except_session, now).await?;
     let mut which = certificate::Column::DeviceId.eq(device_id);
     if let Some(session) = except_session {
         let other = certificate::Column::Session.is_null().or(certificate::Column::Session.ne(session));
@@ -165,6 +171,66 @@ pub async fn newest_of_device(
         |row: &certificate::Model| rows.iter().any(|later| later.replaces.as_ref() == Some(&row.serial));
     let newest = rows.iter().find(|row| !followed(row)).or(rows.first());
     newest.cloned().map(IssuedCertificate::try_from).transpose()
+}
+
+/// The certificates for a key, the newest first.
+pub(in crate::ca) async fn of_key(
+    conn: &impl ConnectionTrait,
+    key: &str,
+) -> Result<Vec<certificate::Model>, DbErr> {
+    certificate::Entity::find()
+        .filter(certificate::Column::KeySha256.eq(key))
+        .order_by_desc(certificate::Column::Created)
+        .all(conn)
+        .await
+}
+
+/// Stores what an outside CA signed for a request.
+pub(crate) async fn insert_foreign(
+    conn: &impl ConnectionTrait,
+    request: &EnrollmentRequest,
+    received: &Certificate,
+    origin: &str,
+    now: u64,
+) -> Result<(), DbErr> {
+    let again = request.replaces.as_ref().filter(|_| !request.key_sha256.is_empty());
+    let known = !of_key(conn, &request.key_sha256).await?.is_empty();
+    let claim = match again {
+        Some(replaced) if known => format!("{}/{replaced}", request.key_sha256),
+        _ => request.key_sha256.clone(),
+    };
+    let row = certificate::ActiveModel {
+        serial: Set(received.serial().to_owned()),
+        guid: Set(request.guid.to_string()),
+        device_id: Set(request.device_id.clone()),
+        device_serial: Set(request.device_serial.clone()),
+        subject: Set(received.subject()),
+        spki: Set(claim),
+        // Only who signs has to know what was to be signed.
+        tbs: Set(Vec::new()),
+        der: Set(Some(received.der().to_vec())),
+        state: Set(State::Issued.name().to_owned()),
+        session: Set(None),
+        pending_until: Set(None),
+        not_after: Set(signed(received.not_after())),
+        created: Set(signed(now)),
+        revoked: Set(None),
+        reason: Set(None),
+        authority: Set(request.authority.clone()),
+        profile: Set(request.profile.clone()),
+        fingerprint: Set(Some(hex::encode(received.fingerprint()))),
+        key_type: Set(received.public_key().ok().map(|key| key.key_type().to_string())),
+        key_sha256: Set(Some(request.key_sha256.clone())),
+        not_before: Set(signed(received.not_before())),
+        shard: Set(0),
+        origin: Set(origin.to_owned()),
+        request: Set(Some(request.csr_sha256.clone())),
+        replaces: Set(request.replaces.clone()),
+        reason_code: Set(None),
+        unlisted: Set(None),
+        updated: Set(signed(now)),
+    };
+    certificate::Entity::insert(row).exec_without_returning(conn).await.map(|_| ())
 }
 
 /// How many certificates of a CA are neither expired nor revoked.

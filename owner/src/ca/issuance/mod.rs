@@ -2,6 +2,7 @@
 
 mod server;
 mod store;
+pub(super) mod writer;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
@@ -20,6 +21,7 @@ pub use server::{SERVER, ServerRequest};
 use super::profiles::{Compiled, Status};
 use super::{Ca, Error, Signer};
 use crate::{inventory, vouchers};
+use store::Completed;
 
 /// After so many seconds what was stored to be signed, and never was, is given up.
 const NOT_HEARD_OF: u64 = 900;
@@ -49,7 +51,7 @@ impl<'a> Origin<'a> {
         }
     }
 
-    fn replaces(self) -> Option<&'a str> {
+    pub(super) fn replaces(self) -> Option<&'a str> {
         match self {
             Self::To2 { .. } => None,
             Self::Est { replaces } => replaces,
@@ -117,11 +119,25 @@ pub(super) struct Draft {
     now: u64,
 }
 
+impl Draft {
+    /// What there is to store of it once it is signed.
+    fn completed(&self, issued: &Issued) -> Completed {
+        Completed {
+            serial: self.serial.clone(),
+            der: issued.der().to_vec(),
+            fingerprint: hex::encode(issued.fingerprint()),
+            is_own: self.session.is_none(),
+            now: self.now,
+        }
+    }
+}
+
 impl Ca {
     /// Issues a certificate for the key in `csr` (PKCS#10 in DER, PEM or base64), or says that it must wait.
     ///
-    /// The serial and what will be signed are committed before the signature is made, so this takes no transaction. The
-    /// same request of the same device again gets the same answer.
+    /// The serial and what will be signed are committed before the signature is made, by the CA's writer: never await this
+    /// with a transaction open, since on SQLite the writer would wait for it. The same request of the same device again
+    /// gets the same answer.
     pub async fn issue(
         &self,
         db: &DatabaseConnection,
@@ -129,24 +145,55 @@ impl Ca {
         csr: &[u8],
         requester: &Requester<'_>,
         now: u64,
-        rng: &mut dyn CryptoRng,
+        rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Granted, Error> {
         let csr = Csr::from_any(csr).and_then(Csr::verify).map_err(Error::in_request)?;
         if hex::encode(csr.spki_sha256()) == requester.device_id {
             return Err(Error::KeySeen);
         }
         let profile = self.compiled(profile).ok_or_else(|| Error::UnknownProfile(profile.to_owned()))?;
-        let device = device(db, &profile, requester).await?;
-        let asked = Asked { csr: &csr, device, requester };
+        if profile.waits() {
+            return self.wait(db, &profile, &csr, requester, now, rng).await;
+        }
+        self.sign(db, &profile, &csr, requester, now, rng).await
+    }
+
+    /// [`Ca::issue`] for a request that an operator has approved.
+    pub(crate) async fn issue_approved(
+        &self,
+        db: &DatabaseConnection,
+        profile: &str,
+        csr: &[u8],
+        requester: &Requester<'_>,
+        now: u64,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Granted, Error> {
+        let csr = Csr::from_any(csr).and_then(Csr::verify).map_err(Error::in_request)?;
+        let profile = self.compiled(profile).ok_or_else(|| Error::UnknownProfile(profile.to_owned()))?;
+        self.sign(db, &profile, &csr, requester, now, rng).await
+    }
+
+    async fn sign(
+        &self,
+        db: &DatabaseConnection,
+        profile: &Compiled,
+        csr: &VerifiedCsr,
+        requester: &Requester<'_>,
+        now: u64,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Granted, Error> {
+        let device = device(db, profile, requester).await?;
+        let asked = Asked { csr, device, requester };
         let signer = self.active();
-        let (prepared, draft) = self.prepare(&signer, &profile, &asked, now, rng)?;
+        let (prepared, draft) = self.prepare(&signer, profile, &asked, now, rng)?;
         let parse =
             |der: &[u8]| Certificate::parse(der).map(Box::new).map(Granted::Issued).map_err(Error::Authority);
-        if let Some(der) = store::insert_prepared(db, &draft).await? {
+        let (draft, earlier) = self.writer.prepare(Box::new(draft)).await?;
+        if let Some(der) = earlier {
             return parse(&der);
         }
-        let issued: Issued = prepared.sign(signer.key()).map_err(Error::Authority)?;
-        if store::set_issued(db, &issued, now).await? {
+        let issued = prepared.sign(signer.key()).map_err(Error::Authority)?;
+        if self.writer.complete(draft.completed(&issued)).await? {
             return parse(issued.der());
         }
         let other = store::issued_meanwhile(db, &draft).await?;

@@ -2,10 +2,9 @@
 
 use fdo_pki::{Certificate, Lifetime, ServerName, prepare_tls_server};
 use fdo_protocol::crypto::VerifyingKey;
-use fdo_service::database::DatabaseConnection;
 use rand_core::CryptoRng;
 
-use super::{Ca, Draft, Error, NOT_HEARD_OF, store};
+use super::{Ca, Draft, Error, NOT_HEARD_OF};
 use crate::ca::profiles::RENEW_PERCENT;
 
 /// The profile of such certificates, as their records have it.
@@ -24,7 +23,6 @@ impl Ca {
     /// Issues a certificate for a TLS server of this owner, by the active CA.
     pub async fn issue_server(
         &self,
-        db: &DatabaseConnection,
         request: &ServerRequest<'_>,
         now: u64,
         rng: &mut (dyn CryptoRng + Send),
@@ -59,11 +57,12 @@ impl Ca {
             renew_percent: RENEW_PERCENT,
             now,
         };
-        if store::insert_prepared(db, &draft).await?.is_some() {
+        let (draft, earlier) = self.writer.prepare(Box::new(draft)).await?;
+        if earlier.is_some() {
             return Err(Error::KeySeen);
         }
         let issued = prepared.sign(signer.key()).map_err(Error::Authority)?;
-        if !store::set_issued(db, &issued, now).await? {
+        if !self.writer.complete(draft.completed(&issued)).await? {
             return Err(Error::Withdrawn);
         }
         Certificate::parse(issued.der()).map(Box::new).map_err(Error::Authority)

@@ -1,12 +1,11 @@
 //! Rows of certificates on their way: stored before the signature, completed after it.
 
-use fdo_pki::Issued;
-use fdo_service::database;
-use sea_orm::ActiveValue::Set;
-use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, QuerySelect};
 
 use super::Draft;
+use crate::ca::certificates::store::of_key;
 use crate::ca::{Error, Reason, State};
 use crate::db::entity::certificate;
 use crate::db::{signed, unsigned};
@@ -44,18 +43,40 @@ fn row(draft: &Draft, claim: String) -> certificate::ActiveModel {
     }
 }
 
-/// Stores what is about to be signed. Who asks once more, since the answer was lost, is given the certificate that there
-/// is; a key that is somebody else's is refused.
-pub(super) async fn insert_prepared(conn: &impl ConnectionTrait, draft: &Draft) -> Result<Option<Vec<u8>>, Error> {
-    match certificate::Entity::insert(row(draft, draft.key.clone())).exec_without_returning(conn).await {
-        Ok(_) => Ok(None),
-        // Two serials of 126 random bits do not meet: it is the key.
-        Err(error) if database::is_unique_violation(&error) => insert_again(conn, draft).await,
-        Err(error) => Err(error.into()),
+/// Stores what is about to be signed; false for those whose key was certified before. A conflict is no error, so that it
+/// does not end the transaction for the others.
+pub(super) async fn insert_all(conn: &impl ConnectionTrait, drafts: &[&Draft]) -> Result<Vec<bool>, DbErr> {
+    if drafts.is_empty() {
+        return Ok(Vec::new());
     }
+    let rows = drafts.iter().map(|draft| row(draft, draft.key.clone()));
+    let inserted = certificate::Entity::insert_many(rows).on_conflict(taken()).exec_without_returning(conn).await;
+    let inserted = match inserted {
+        Err(DbErr::RecordNotInserted) => 0,
+        other => other?,
+    };
+    if inserted == drafts.len() as u64 {
+        return Ok(vec![true; drafts.len()]);
+    }
+    let serials = drafts.iter().map(|draft| draft.serial.as_str());
+    let there: Vec<String> = certificate::Entity::find()
+        .select_only()
+        .column(certificate::Column::Serial)
+        .filter(certificate::Column::Serial.is_in(serials))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(drafts.iter().map(|draft| there.contains(&draft.serial)).collect())
 }
 
-async fn insert_again(conn: &impl ConnectionTrait, draft: &Draft) -> Result<Option<Vec<u8>>, Error> {
+/// Two serials of 126 random bits do not meet: what is taken is the key.
+fn taken() -> OnConflict {
+    OnConflict::column(certificate::Column::Spki).do_nothing().to_owned()
+}
+
+/// Who asks once more for a key, since the answer was lost, is given the certificate that there is; a key that is somebody
+/// else's is refused.
+pub(super) async fn insert_again(conn: &impl ConnectionTrait, draft: &Draft) -> Result<Option<Vec<u8>>, Error> {
     let rows = of_key(conn, &draft.key).await?;
     if rows.iter().any(|row| row.device_id != draft.device_id) {
         return Err(Error::KeySeen);
@@ -72,6 +93,7 @@ async fn insert_again(conn: &impl ConnectionTrait, draft: &Draft) -> Result<Opti
             .col_expr(certificate::Column::Revoked, Expr::value(signed(draft.now)))
             .col_expr(certificate::Column::Reason, Expr::value(Reason::Superseded.name()))
             .col_expr(certificate::Column::ReasonCode, Expr::value(i32::from(Reason::Superseded.number())))
+            .col_expr(certificate::Column::Unlisted, Expr::value(signed(draft.now)))
             .col_expr(certificate::Column::Session, Expr::value(None::<String>))
             .col_expr(certificate::Column::PendingUntil, Expr::value(None::<i64>))
             .col_expr(certificate::Column::Updated, Expr::value(signed(draft.now)))
@@ -94,10 +116,10 @@ async fn insert_again(conn: &impl ConnectionTrait, draft: &Draft) -> Result<Opti
 }
 
 async fn insert_as(conn: &impl ConnectionTrait, draft: &Draft, claim: String) -> Result<Option<Vec<u8>>, Error> {
-    match certificate::Entity::insert(row(draft, claim)).exec_without_returning(conn).await {
-        Ok(_) => Ok(None),
+    match certificate::Entity::insert(row(draft, claim)).on_conflict(taken()).exec_without_returning(conn).await {
         // Another request of the device was faster.
-        Err(error) if database::is_unique_violation(&error) => Err(Error::KeySeen),
+        Ok(0) | Err(DbErr::RecordNotInserted) => Err(Error::KeySeen),
+        Ok(_) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -118,18 +140,28 @@ fn is_same_request(row: &certificate::Model, draft: &Draft) -> bool {
     }
 }
 
+/// A certificate after its signature, as it is stored.
+pub(in crate::ca) struct Completed {
+    pub serial: String,
+    pub der: Vec<u8>,
+    pub fingerprint: String,
+    /// Whether it belongs to no TO2, and so is the device's own from now on.
+    pub is_own: bool,
+    pub now: u64,
+}
+
 /// False when it was revoked or replaced meanwhile: then it must not be sent.
-pub(super) async fn set_issued(conn: &impl ConnectionTrait, issued: &Issued, now: u64) -> Result<bool, DbErr> {
-    // What belongs to no TO2 is the device's own from now on.
-    let pending = Expr::case(certificate::Column::Session.is_null(), Expr::value(None::<i64>))
-        .finally(Expr::col(certificate::Column::PendingUntil));
-    let updated = certificate::Entity::update_many()
-        .col_expr(certificate::Column::Der, Expr::value(issued.der().to_vec()))
-        .col_expr(certificate::Column::Fingerprint, Expr::value(hex::encode(issued.fingerprint())))
+pub(super) async fn set_issued(conn: &impl ConnectionTrait, completed: &Completed) -> Result<bool, DbErr> {
+    let mut update = certificate::Entity::update_many()
+        .col_expr(certificate::Column::Der, Expr::value(completed.der.clone()))
+        .col_expr(certificate::Column::Fingerprint, Expr::value(completed.fingerprint.clone()))
         .col_expr(certificate::Column::State, Expr::value(State::Issued.name()))
-        .col_expr(certificate::Column::PendingUntil, pending.into())
-        .col_expr(certificate::Column::Updated, Expr::value(signed(now)))
-        .filter(certificate::Column::Serial.eq(issued.serial().to_string()))
+        .col_expr(certificate::Column::Updated, Expr::value(signed(completed.now)));
+    if completed.is_own {
+        update = update.col_expr(certificate::Column::PendingUntil, Expr::value(None::<i64>));
+    }
+    let updated = update
+        .filter(certificate::Column::Serial.eq(&completed.serial))
         .filter(certificate::Column::State.eq(State::Prepared.name()))
         .exec(conn)
         .await?;
@@ -143,13 +175,4 @@ pub(super) async fn issued_meanwhile(
 ) -> Result<Option<Vec<u8>>, DbErr> {
     let mut rows = of_key(conn, &draft.key).await?.into_iter();
     Ok(rows.find(|row| row.device_id == draft.device_id && is_same_request(row, draft)).and_then(|row| row.der))
-}
-
-/// The certificates for a key, the newest first.
-async fn of_key(conn: &impl ConnectionTrait, key: &str) -> Result<Vec<certificate::Model>, DbErr> {
-    certificate::Entity::find()
-        .filter(certificate::Column::KeySha256.eq(key))
-        .order_by_desc(certificate::Column::Created)
-        .all(conn)
-        .await
 }

@@ -30,6 +30,16 @@ struct Killed {
     signer: Signer,
 }
 
+impl Killed {
+    /// What a process would go on with that was only slow.
+    async fn complete(&self, db: &DatabaseConnection, now: u64) -> (fdo_pki::Issued, bool) {
+        let issued = self.prepared.clone().sign(self.signer.key()).unwrap();
+        let completed = Completed { now, ..self.draft.completed(&issued) };
+        let stored = store::set_issued(db, &completed).await.unwrap();
+        (issued, stored)
+    }
+}
+
 async fn killed_before_signing(
     ca: &Ca,
     db: &DatabaseConnection,
@@ -42,7 +52,7 @@ async fn killed_before_signing(
     let device = device(db, &profile, &requester).await.unwrap();
     let asked = Asked { csr: &csr, device, requester: &requester };
     let (prepared, draft) = ca.prepare(&signer, &profile, &asked, NOW, &mut random.rng()).unwrap();
-    assert_eq!(store::insert_prepared(db, &draft).await.unwrap(), None);
+    assert_eq!(store::insert_all(db, &[&draft]).await.unwrap(), [true]);
     Killed { prepared, draft, signer }
 }
 
@@ -73,8 +83,7 @@ async fn what_may_have_been_signed_before_the_kill_is_known_and_withdrawn_when_a
             let row = crate::ca::find(db, &killed.draft.serial).await.unwrap().unwrap();
             assert_eq!((row.state, row.pem), (State::Revoked, None));
             // A process that was only slow, not dead, must not hand out what was withdrawn.
-            let late = killed.prepared.sign(killed.signer.key()).unwrap();
-            assert!(!store::set_issued(db, &late, NOW + 2).await.unwrap());
+            assert!(!killed.complete(db, NOW + 2).await.1);
             let instead = store::issued_meanwhile(db, &killed.draft).await.unwrap().unwrap();
             assert_eq!(instead, issued.der());
         }
@@ -101,8 +110,8 @@ async fn what_was_committed_before_the_kill_is_answered_again() {
         for origin in [SESSION, RENEWAL] {
             let csr = request(&random);
             let killed = killed_before_signing(&ca, db, &csr, origin, &random).await;
-            let signed = killed.prepared.sign(killed.signer.key()).unwrap();
-            assert!(store::set_issued(db, &signed, NOW).await.unwrap());
+            let (signed, stored) = killed.complete(db, NOW).await;
+            assert!(stored);
             let again = ca.issue(db, LDEVID, &csr, &requester(origin), NOW + 1, &mut random.rng()).await;
             let Granted::Issued(issued) = again.unwrap() else { panic!("nothing waits") };
             assert_eq!(issued.der(), signed.der());

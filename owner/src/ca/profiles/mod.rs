@@ -149,6 +149,11 @@ impl Compiled {
         self.pki.hardware_module || templates.chain(names).any(|template| template.names(Placeholder::Model))
     }
 
+    /// When a certificate of this life may be renewed.
+    pub fn renewable(&self, not_before: u64, not_after: u64) -> u64 {
+        not_before + not_after.saturating_sub(not_before) * u64::from(self.profile.renew_percent) / 100
+    }
+
     pub fn points_to(&self, status: Status) -> bool {
         self.profile.status.contains(&status)
     }

@@ -117,7 +117,7 @@ impl Ca {
         csr: &VerifiedCsr,
         requester: &Requester<'_>,
         now: u64,
-        rng: &mut dyn CryptoRng,
+        rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Granted, Error> {
         if !profile.pki.key_types.contains(&csr.public_key().key_type()) {
             let reason = "the profile has no keys of this type";

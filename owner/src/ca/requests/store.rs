@@ -1,7 +1,7 @@
 //! Rows of requests that wait.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ExprTrait, QueryOrder, QuerySelect};
 use serde::Deserialize;
 
 use super::{EnrollmentRequest, RequestState};
@@ -103,11 +103,7 @@ pub(super) async fn begin_again(conn: &impl ConnectionTrait, request: &Enrollmen
 }
 
 /// A device that asks with another request has lost, or never kept, the key of the one before.
-pub(super) async fn withdraw_earlier(
-    conn: &impl ConnectionTrait,
-    device_id: &str,
-    now: u64,
-) -> Result<(), DbErr> {
+pub(super) async fn withdraw_earlier(conn: &impl ConnectionTrait, device_id: &str, now: u64) -> Result<(), DbErr> {
     let earlier = Column::State.is_in([RequestState::Requested.name(), RequestState::Approved.name()]);
     refuse_all(conn, Column::DeviceId.eq(device_id).and(earlier), "the device made another request", now).await
 }

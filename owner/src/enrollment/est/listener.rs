@@ -144,7 +144,7 @@ async fn made(app: &App, folder: &Path, now: u64) -> Result<Pair, Error> {
     let rng = &mut app.random.rng();
     let request =
         ca::ServerRequest { common_name: COMMON_NAME, names: &names, key: key.verifying_key(), life: LIFE };
-    let certificate = app.ca.issue_server(&app.db, &request, now, rng).await?;
+    let certificate = app.ca.issue_server(&request, now, rng).await?;
     let (certificate_path, key_path) = paths(folder);
     // The key first: a pair that does not belong together is made again.
     secret_file::write(&key_path, key.to_pkcs8_pem().map_err(Error::Key)?.as_bytes())?;

@@ -125,7 +125,7 @@ impl From<ca::Error> for Refusal {
             }
             ca::Error::KeySeen => Self::new(409, sentence),
             ca::Error::UnknownProfile(_) => Self::not_found(sentence),
-            ca::Error::Withdrawn => Self::forbidden(sentence),
+            ca::Error::Withdrawn | ca::Error::Refused(_) => Self::forbidden(sentence),
             _ => Self::fault(&error),
         }
     }

@@ -51,7 +51,8 @@ pub enum Error {
     Database(#[from] DbErr),
 }
 
-async fn get(app: &App, id: &str) -> Result<EnrollmentRequest, Error> {
+/// A request by its id.
+pub async fn find(app: &App, id: &str) -> Result<EnrollmentRequest, Error> {
     store::find(&app.db, id).await?.ok_or_else(|| Error::NotFound(id.to_owned()))
 }
 
@@ -77,7 +78,7 @@ async fn record(
 
 /// Approves a request: our own CA signs it at once, an outside CA is sent it.
 pub async fn approve(app: &App, actor: &str, id: &str) -> Result<EnrollmentRequest, Error> {
-    let request = get(app, id).await?;
+    let request = find(app, id).await?;
     open(&request, &[RequestState::Requested])?;
     let now = app.clock.now();
     let detail = format!("request {id}, profile {}", request.profile);
@@ -92,7 +93,7 @@ pub async fn approve(app: &App, actor: &str, id: &str) -> Result<EnrollmentReque
     }
     record(&transaction, now, (actor, "request.approve"), &request, (Outcome::Success, &detail)).await?;
     transaction.commit().await?;
-    get(app, id).await
+    find(app, id).await
 }
 
 /// Has our own CA sign; asked again after a kill it gives the same certificate.
@@ -115,12 +116,12 @@ pub async fn refuse(app: &App, actor: &str, id: &str, reason: &str) -> Result<En
     if reason.is_empty() || reason.len() > 500 {
         return Err(Error::Reason);
     }
-    let request = get(app, id).await?;
+    let request = find(app, id).await?;
     if !request.state.is_open() {
         return Err(Error::State { id: id.to_owned(), state: request.state });
     }
     close(app, actor, &request, reason).await?;
-    get(app, id).await
+    find(app, id).await
 }
 
 async fn close(app: &App, actor: &str, request: &EnrollmentRequest, reason: &str) -> Result<(), Error> {
@@ -137,7 +138,7 @@ async fn close(app: &App, actor: &str, request: &EnrollmentRequest, reason: &str
 /// Takes the certificate that an operator brings from the outside CA. What does not fit is refused, and the request
 /// stays open.
 pub async fn upload(app: &App, actor: &str, id: &str, pem: &str) -> Result<EnrollmentRequest, Error> {
-    let request = get(app, id).await?;
+    let request = find(app, id).await?;
     open(&request, &[RequestState::Requested, RequestState::Approved, RequestState::Forwarded])?;
     if !is_external(&app.ca, &request.authority) {
         return Err(Error::OwnCa(id.to_owned()));
@@ -154,7 +155,7 @@ pub async fn upload(app: &App, actor: &str, id: &str, pem: &str) -> Result<Enrol
         transaction.commit().await?;
         return Err(error);
     }
-    get(app, id).await
+    find(app, id).await
 }
 
 fn read(pem: &str) -> Result<Vec<Certificate>, Error> {

@@ -1,7 +1,7 @@
 //! `/api/v1/requests`: requests that wait; `/api/v1/ca/external`: outside CAs.
 
+use actix_web::web;
 use actix_web::web::{Bytes, Data, Json, Path, Query};
-use actix_web::{HttpResponse, web};
 use fdo_pki::Certificate;
 use fdo_service::operators::require::{Admin, Read, Require, Write};
 use fdo_service::paging::{Page, PageQuery};
@@ -12,6 +12,7 @@ use super::{Error, server};
 use crate::app::App;
 use crate::ca::authorities::external::{self, Connection};
 use crate::ca::authorities::rollover;
+use crate::ca::authorities::routes::{CaEntry, shown};
 use crate::ca::requests::store::{self, RequestFilter};
 use crate::ca::requests::{EnrollmentRequest, RequestState};
 
@@ -82,7 +83,7 @@ pub async fn list(
 
 /// `GET /api/v1/requests/{id}`
 pub async fn get(app: Data<App>, _: Require<Read>, id: Path<String>) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(super::get(&app, &id).await?.try_into()?))
+    Ok(Json(super::find(&app, &id).await?.try_into()?))
 }
 
 /// `POST /api/v1/requests/{id}/approve`
@@ -133,7 +134,7 @@ pub async fn put(
     who: Require<Admin>,
     id: Path<String>,
     body: Json<OutsideCa>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Json<CaEntry>, Problem> {
     let unusable = |detail: String| Problem::unprocessable("ca-connection", detail);
     let read = |der: &Vec<u8>| Certificate::parse(der);
     let chain = fdo_pki::pem::decode_certificates(&body.certificate)
@@ -146,7 +147,7 @@ pub async fn put(
         }
     }
     external::set(&app, &who.id, &id, &chain, &body.connection).await?;
-    Ok(HttpResponse::NoContent().finish())
+    shown(&app, &id).await
 }
 
 /// All of them.

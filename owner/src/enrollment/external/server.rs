@@ -12,6 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::ca::authorities::external::Est;
+use crate::plans::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -61,7 +62,7 @@ pub(super) async fn enroll(guard: &Guard, est: &Est, csr: &[u8]) -> Result<Answe
         .header("Content-Transfer-Encoding", "base64")
         .body(encode_base64(csr));
     if let Some(username) = &est.username {
-        post = post.basic_auth(username, est.password.as_ref().map(|password| password.expose()));
+        post = post.basic_auth(username, est.password.as_ref().map(Secret::expose));
     }
     let response = post.send().await.map_err(|error| CallError::Network(cause(&error)))?;
     let status = response.status().as_u16();
