@@ -15,8 +15,8 @@ use crate::keys::KeyError;
 use crate::manufacturers::CallError;
 use crate::vouchers::upload::ImportError;
 use crate::{
-    admission, alerts, ca, claims, enrollment, files, inventory, manufacturers, networks, plans, redirect, registration,
-    resale, serviceinfo, trust, uploads, vouchers,
+    admission, alerts, ca, claims, enrollment, files, inventory, manufacturers, networks, plans, redirect,
+    registration, resale, serviceinfo, trust, uploads, vouchers,
 };
 
 /// Why the service does not start.

@@ -19,8 +19,8 @@ use crate::enrollment::est;
 use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
-    admission, alerts, ca, claims, compat, enrollment, files, inventory, keys, manufacturers, networks, onboarding, plans,
-    redirect, registration, resale, revocation, transfer, trust, uploads, vouchers,
+    admission, alerts, ca, claims, compat, enrollment, files, inventory, keys, manufacturers, networks,
+    onboarding, plans, redirect, registration, resale, revocation, transfer, trust, uploads, vouchers,
 };
 
 /// The listeners "device", "operator" and "status", and "compat" and "transfer" where they are wanted.

@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fdo_pki::{
-    CaSubject, CertificateSigner, Csr, DeviceSerial, Issuer, LdevidProfile, LdevidSubject, Lifetime,
-    StatusPointers, build_csr, make_root,
+    CaSubject, Csr, DeviceSerial, Issuer, LdevidProfile, LdevidSubject, Lifetime, StatusPointers, build_csr,
+    make_root,
 };
 use fdo_protocol::Guid;
 use fdo_protocol::crypto::{KeyType, SigningKey};
