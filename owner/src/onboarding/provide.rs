@@ -1,6 +1,7 @@
 //! 68 to 69: the modules run, and what they ask for is answered from the CA and from files.
 
 use fdo_protocol::service_info::csr::CsrError;
+use fdo_protocol::service_info::est::RenewalSource;
 use fdo_protocol::service_info::{DeviceServiceInfo, OwnerServiceInfo};
 use fdo_service::operators::audit::{self, Event, Outcome as Audited};
 
@@ -10,8 +11,9 @@ use super::store::Phase;
 use super::{Conversation, in_use, server_key, store};
 use crate::app::App;
 use crate::ca::{self, Granted, Origin, Requester};
-use crate::serviceinfo::{Need, Provision, Provisioning, Verdict};
+use crate::serviceinfo::{self, Need, Provision, Provisioning, Verdict};
 use crate::uploads::{self, Incoming};
+use crate::vouchers;
 
 /// CSR attributes (RFC 7030, 4.5.2) that ask for nothing: an empty SEQUENCE.
 const NO_ATTRIBUTES: [u8; 2] = [0x30, 0x00];
@@ -52,6 +54,7 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
         Need::CaCertificates { single: false } => Provision::CaCertificates(app.ca.trusted_pkcs7()?),
         Need::CaCertificates { single: true } => Provision::CaCertificates(app.ca.anchor().der().to_vec()),
         Need::CsrAttributes => Provision::CsrAttributes(NO_ATTRIBUTES.to_vec()),
+        Need::Renewal => renewal(app, facts).await?,
         Need::ReadFile { offset, length, .. } => plan.read(app, offset, length).await,
         Need::StoreUpload { name, offset, data } => {
             let stored = async |incoming: Incoming<'_>| {
@@ -67,6 +70,14 @@ async fn answer(app: &App, facts: &Facts, plan: &mut Provisioning, need: Need) -
             arriving(facts, plan, &name, finished).await
         }
     })
+}
+
+/// Where the device renews its certificate, and the certificate of its birth, which only its voucher has.
+async fn renewal(app: &App, facts: &Facts) -> Result<Provision, Failure> {
+    let Some(place) = serviceinfo::renewal(app) else { return Ok(Provision::Refused(CsrError::NotSupported)) };
+    let voucher = vouchers::find_for_onboarding(&app.db, &facts.guid).await?;
+    let idevid = voucher.as_ref().and_then(|voucher| voucher.certificates()).unwrap_or_default().to_vec();
+    Ok(Provision::Renewal(Box::new(RenewalSource { idevid, ..place })))
 }
 
 /// A file that the device sends; what goes wrong with it is for the operator to read and for the plan to judge.

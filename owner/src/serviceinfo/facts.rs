@@ -3,6 +3,8 @@
 use fdo_protocol::service_info::owner::{Command, Conversation, OwnerModule};
 use serde::{Deserialize, Serialize};
 
+use super::renewal;
+
 /// The longest text of a device that is kept, in characters.
 const MAX_TEXT: usize = 128;
 /// How many modules are kept.
@@ -85,6 +87,7 @@ impl DeviceFacts {
             provisioned: conversation
                 .modules()
                 .zip(whats)
+                .filter(|(module, _)| !renewal::is_unasked(module))
                 .map(|(module, what)| ModuleFacts::of(module, what))
                 .collect(),
             networks: networks.to_vec(),

@@ -4,6 +4,7 @@ mod facts;
 mod modules;
 mod outline;
 mod preview;
+mod renewal;
 
 use fdo_protocol::cbor::{Decode, Encode, Reader, Writer};
 use fdo_protocol::cbor_array;
@@ -15,6 +16,7 @@ use fdo_service::database::DbErr;
 pub use facts::{DeviceFacts, ModuleFacts, shown};
 pub use outline::{Origin, subject};
 pub use preview::{Preview, PreviewStep, preview};
+pub use renewal::renewal;
 
 use crate::app::App;
 use crate::inventory::{self, Transfer};
@@ -120,6 +122,12 @@ pub async fn plan(app: &App, subject: &Subject, announced: Option<u16>) -> Resul
     let most = app.settings.uploads.file_bytes;
     let mut networks = Vec::new();
     let (mut modules, mut steps) = (Vec::new(), Vec::new());
+    if renewal(app).is_some() {
+        // It comes first because it waits for an answer of its own, during which the others go on.
+        let (module, step) = renewal::step();
+        modules.push(module);
+        steps.push(step);
+    }
     for Outlined { step, content } in outline.steps {
         if let Content::Networks(sent) = &content {
             networks.extend(sent.iter().map(|network| network.id.clone()));

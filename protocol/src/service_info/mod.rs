@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod csr;
 pub mod devmod;
 pub mod download;
+pub mod est;
 pub mod owner;
 pub mod payload;
 mod turn;

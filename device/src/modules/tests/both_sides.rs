@@ -92,6 +92,7 @@ impl Meeting {
                 let chain = fdo_pki::pkcs7::build_certs_only(&[&self.authority.certificate]).unwrap();
                 Provision::CaCertificates(chain)
             }
+            Need::Renewal => Provision::Refused(CsrError::NotSupported),
             Need::CsrAttributes => {
                 Provision::CsrAttributes(fdo_pki::CsrAttributes::wanting(&[KeyType::P384]).to_der().unwrap())
             }

@@ -8,6 +8,7 @@ mod conformance;
 mod conversation;
 mod csr;
 mod download;
+mod est;
 mod outcome;
 mod payload;
 mod progress;
@@ -22,11 +23,13 @@ use crate::error::Error;
 use crate::service_info::ServiceInfoKv;
 use crate::service_info::csr::CsrError;
 use crate::service_info::devmod::Devmod;
+use crate::service_info::est::RenewalSource;
 pub use command::Command;
 pub use conformance::Conformance;
 pub use conversation::Conversation;
 pub use csr::Csr;
 pub use download::Download;
+pub use est::Est;
 pub use outcome::{ModuleFailure, ModuleOutcome};
 pub use payload::{Payload, PayloadOptions};
 pub use progress::Progress;
@@ -56,6 +59,8 @@ pub enum Need {
     },
     /// What a request should contain. Answer [`Provision::CsrAttributes`].
     CsrAttributes,
+    /// Where this device renews its certificate. Answer [`Provision::Renewal`].
+    Renewal,
     /// A part of a file. Answer [`Provision::FilePart`], shorter only where the file ends.
     ReadFile {
         /// The name that the plan gave it.
@@ -98,6 +103,8 @@ pub enum Provision {
     CaCertificates(Vec<u8>),
     /// CSR attributes, in DER.
     CsrAttributes(Vec<u8>),
+    /// Where to renew.
+    Renewal(Box<RenewalSource>),
     /// The part of the file.
     FilePart(Vec<u8>),
     /// What the device sent is durable.
@@ -161,6 +168,8 @@ pub enum OwnerModule {
     Payload(Box<Payload>),
     /// `fido_alliance`
     Conformance(Conformance),
+    /// `firstlight.est`
+    Est(Est),
 }
 
 impl OwnerModule {
@@ -175,6 +184,7 @@ impl OwnerModule {
             Self::Wget(_) => super::wget::MODULE,
             Self::Payload(_) => super::payload::MODULE,
             Self::Conformance(_) => super::conformance::MODULE,
+            Self::Est(_) => super::est::MODULE,
         }
     }
 
@@ -188,6 +198,7 @@ impl OwnerModule {
             Self::Wget(module) => module,
             Self::Payload(module) => module.as_ref(),
             Self::Conformance(module) => module,
+            Self::Est(module) => module,
         }
     }
 
@@ -201,6 +212,7 @@ impl OwnerModule {
             Self::Wget(module) => module,
             Self::Payload(module) => module.as_mut(),
             Self::Conformance(module) => module,
+            Self::Est(module) => module,
         }
     }
 
@@ -255,7 +267,12 @@ impl OwnerModule {
             Self::Download(module) => Some(module.progress()),
             Self::Upload(module) => Some(module.progress()),
             Self::Payload(module) => Some(module.progress()),
-            Self::Wifi(_) | Self::Csr(_) | Self::Command(_) | Self::Wget(_) | Self::Conformance(_) => None,
+            Self::Wifi(_)
+            | Self::Csr(_)
+            | Self::Command(_)
+            | Self::Wget(_)
+            | Self::Conformance(_)
+            | Self::Est(_) => None,
         }
     }
 
@@ -300,6 +317,7 @@ impl Encode for OwnerModule {
             Self::Wget(module) => writer.unsigned(5).value(module),
             Self::Payload(module) => writer.unsigned(6).value(module.as_ref()),
             Self::Conformance(module) => writer.unsigned(7).value(module),
+            Self::Est(module) => writer.unsigned(8).value(module),
         };
     }
 }
@@ -316,6 +334,7 @@ impl Decode for OwnerModule {
             5 => Self::Wget(Wget::decode_from(reader)?),
             6 => Self::Payload(Box::new(Payload::decode_from(reader)?)),
             7 => Self::Conformance(Conformance::decode_from(reader)?),
+            8 => Self::Est(Est::decode_from(reader)?),
             _ => return Err(Error::Malformed("a stored module of an unknown kind")),
         })
     }
