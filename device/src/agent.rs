@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::modules::ModuleSettings;
 use crate::random::Random;
+use crate::renewal::RenewalSettings;
 use crate::store::{Lock, Store, StoreError};
 use crate::transport::{Channel, Transport, TransportError};
 
@@ -43,6 +44,8 @@ pub struct AgentSettings {
     pub mud_url: Option<String>,
     /// The event logger of an interoperability event.
     pub conformance_logger: Option<String>,
+    /// What follows a renewal.
+    pub renewal: RenewalSettings,
 }
 
 /// Is told of each step, for people who wait.

@@ -56,6 +56,14 @@ pub struct Config {
     pub enrolment_attributes: bool,
     /// Whether the owner makes the key of the certificate.
     pub enrolment_server_key: bool,
+    /// Whether the certificate is renewed (`firstlight.est`, `run`).
+    pub renewal: bool,
+    /// The program, with its arguments, that is run once a new certificate is in place; nothing if empty.
+    pub renewal_hook: Vec<String>,
+    /// How long that program may run, in seconds.
+    pub renewal_hook_seconds: u64,
+    /// Whether a device whose owner renews no more asks for its owner again (TO1, TO2).
+    pub renewal_reonboard: bool,
     /// Who reads Wi-Fi networks: `networkmanager`, `wpa_supplicant` or `none`.
     pub wifi_format: WifiFormat,
     /// Where Wi-Fi networks are written; `wifi` in the state directory if none.
@@ -123,6 +131,10 @@ impl Default for Config {
             enrolment: true,
             enrolment_attributes: false,
             enrolment_server_key: false,
+            renewal: true,
+            renewal_hook: Vec::new(),
+            renewal_hook_seconds: 60,
+            renewal_reonboard: false,
             wifi_format: WifiFormat::default(),
             wifi_dir: None,
             wifi_interface: None,
@@ -276,6 +288,7 @@ impl Config {
             modules: self.module_settings(files)?,
             mud_url: self.mud_url.clone(),
             conformance_logger: self.conformance_logger.clone(),
+            renewal: self.renewal_settings(state),
         })
     }
 }

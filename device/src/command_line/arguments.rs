@@ -16,6 +16,10 @@ most useful ones, in a flag of `init` or `onboard`; the later of these wins. The
   enrolment            whether an LDevID is asked for (fdo.csr) [default: true]
   enrolment_attributes whether the owner is asked what a request should contain [default: false]
   enrolment_server_key whether the owner makes the key of the LDevID [default: false]
+  renewal              whether that certificate is renewed (firstlight.est) [default: true]
+  renewal_hook         the program, with its arguments, that is run once a new certificate is in place [default: none]
+  renewal_hook_seconds how long that program may run, in seconds [default: 60]
+  renewal_reonboard    whether a device that is refused renewal asks for its owner again [default: false]
   wifi_interface       the network interface that networks are for (NetworkManager) [default: any]
   wifi_country         the country, two letters (wpa_supplicant) [default: none]
   wifi_server_domain   what the name of an enterprise network's server must end in [default: anything]
@@ -82,6 +86,10 @@ pub enum Action {
     Init(BirthArguments),
     /// Find the owner and let it set this device up (TO1 and TO2); does nothing once that is done
     Onboard(OnboardArguments),
+    /// Find the owner, then renew the certificate in time, until stopped: the daemon
+    Run,
+    /// Renew the certificate now
+    Renew,
     /// Tell what this device is and has
     Status,
     /// Be many devices at once

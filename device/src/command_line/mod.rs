@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the agent, and how it is set up to do it.
 
 mod arguments;
+mod renewal;
 pub mod report;
 
 use std::io::IsTerminal as _;
@@ -54,6 +55,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     match &arguments.action {
         Action::Init(birth) => init(&state, file, birth, json).await,
         Action::Onboard(onboard) => self::onboard(&state, file, onboard, json).await,
+        Action::Run => renewal::run(&state, file).await,
+        Action::Renew => renewal::renew(&state, file, json).await,
         Action::Status => {
             let store = open(&state, &Config::load(file, serde_json::json!({}))?)?;
             report::status(&store, json)?;

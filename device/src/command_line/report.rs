@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use fdo_device::renewal::Renewed;
 use fdo_device::simulate::Summary;
-use fdo_device::store::{Status, Store};
+use fdo_device::store::{LdevidStatus, Status, Store};
 use fdo_device::{Birth, Failure, OnboardError, Onboarded};
 use fdo_protocol::Guid;
 use serde_json::{Value, json};
@@ -109,6 +110,55 @@ fn brought(status: &Status, state: &Path) {
     list("Refused", &status.refused);
 }
 
+/// The outcome of `renew`.
+pub fn renewed(outcome: &Renewed, state: &Path, json: bool) -> anyhow::Result<()> {
+    match outcome {
+        Renewed::Now(certificate) if json => {
+            let mut value = serde_json::to_value(LdevidStatus::of(certificate))?;
+            value["result"] = "renewed".into();
+            print(&value)
+        }
+        Renewed::Now(certificate) => {
+            let ldevid = LdevidStatus::of(certificate);
+            out(&format!(
+                "Renewed: {} until {}, number {}.",
+                ldevid.subject,
+                date(ldevid.not_after),
+                ldevid.serial
+            ));
+            out(&format!("Key and certificate are in {}.", state.join("ldevid").display()));
+            Ok(())
+        }
+        Renewed::Pending(after) if json => print(&json!({ "result": "pending", "retry_after": after })),
+        Renewed::Pending(after) => {
+            let when = after.map_or("later".to_owned(), |seconds| format!("in {seconds} seconds"));
+            out(&format!("The owner has not decided yet; ask again {when} (`fdo-device run` does)."));
+            Ok(())
+        }
+    }
+}
+
+/// How renewal goes, under the facts of `status`.
+fn renewal(store: &Store) -> anyhow::Result<()> {
+    let status = store.renewal_status();
+    match store.renewal_source()? {
+        None => return Ok(()),
+        Some(source) => out(&format!("Renewal     at {}, {} so far", source.url.escape_debug(), status.renewals)),
+    }
+    let line = |label: &str, text: &Option<String>| {
+        if let Some(text) = text {
+            out(&format!("{label:<11} {}", text.escape_debug()));
+        }
+    };
+    line("", &status.next_at.map(|at| format!("the next one on {}", date(at))));
+    line("", &status.waiting);
+    line("Clock", &status.clock);
+    let failure = status.failure.as_ref().zip(status.failed_at);
+    line("Failed", &failure.map(|(why, at)| format!("{}, {} in a row: {why}", date(at), status.failures)));
+    line("Hook", &status.hook_failure);
+    Ok(())
+}
+
 /// The outcome of `status`.
 pub fn status(store: &Store, json: bool) -> anyhow::Result<()> {
     let status = store.status();
@@ -124,6 +174,7 @@ pub fn status(store: &Store, json: bool) -> anyhow::Result<()> {
     if json {
         let mut value = serde_json::to_value(&status)?;
         value["state"] = state.into();
+        value["renewal"] = serde_json::to_value(store.renewal_status())?;
         value["guid"] = credential.map(|credential| credential.guid.to_string()).into();
         return print(&value);
     }
@@ -154,7 +205,7 @@ pub fn status(store: &Store, json: bool) -> anyhow::Result<()> {
         out(&format!("Failed      {}: {}", date(at), failure.escape_debug()));
     }
     brought(&status, store.directory().path().unwrap_or(Path::new("")));
-    Ok(())
+    renewal(store)
 }
 
 /// The outcome of `simulate`.

@@ -1,12 +1,16 @@
 //! What the configuration says of the service-info modules.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fdo_http::outbound::Guard;
 
 use super::{Config, ConfigError};
 use crate::modules::{CsrSettings, Limits, ModuleSettings, PayloadSettings, WgetSettings, WifiSettings};
+use crate::renewal::RenewalSettings;
+
+/// How much of what the hook of a renewal writes is kept, in bytes, to say why it failed.
+const HOOK_OUTPUT: usize = 4096;
 
 impl Config {
     pub(super) fn module_settings(&self, files: Option<PathBuf>) -> Result<ModuleSettings, ConfigError> {
@@ -42,6 +46,7 @@ impl Config {
                 server_domain: self.wifi_server_domain.clone(),
             },
             enrolment: self.enrolment.then_some(csr),
+            renewal: self.enrolment && self.renewal,
             download: files.clone().filter(|_| self.downloads).map(|files| (files, self.download_limit)),
             upload: files.clone().filter(|_| self.uploads),
             wget,
@@ -49,6 +54,15 @@ impl Config {
             command: files.filter(|_| self.commands).map(|files| limits(files, self.command_seconds)),
             conformance: self.conformance_logger.is_some(),
         })
+    }
+
+    pub(super) fn renewal_settings(&self, state: Option<&Path>) -> RenewalSettings {
+        let limits = Limits {
+            directory: state.map_or_else(std::env::temp_dir, Path::to_path_buf),
+            time_limit: Duration::from_secs(self.renewal_hook_seconds.max(1)),
+            output_limit: HOOK_OUTPUT,
+        };
+        RenewalSettings { hook: self.renewal_hook.clone(), hook_limits: limits, reonboard: self.renewal_reonboard }
     }
 
     pub(super) fn guard(&self) -> Result<Guard, ConfigError> {

@@ -8,6 +8,7 @@ mod conformance;
 mod conversation;
 mod csr;
 mod download;
+mod est;
 mod files;
 mod payload;
 mod program;
@@ -24,6 +25,7 @@ use fdo_pki::Certificate;
 use fdo_protocol::Error;
 use fdo_protocol::crypto::KeyType;
 use fdo_protocol::service_info::conformance::Token;
+use fdo_protocol::service_info::est::RenewalSource;
 use fdo_protocol::service_info::payload::OwnerSignature;
 use fdo_protocol::service_info::{
     MAX_KEY_LENGTH, Outbox, ServiceInfoKv, TurnLimits, decode_active, max_value_length,
@@ -33,8 +35,10 @@ use rand_core::CryptoRng;
 pub use answers::Answers;
 pub use conversation::Conversation;
 pub use csr::{CsrSettings, Ldevid};
+pub use est::for_key as renewal_for_key;
 pub use payload::PayloadSettings;
 pub use program::Limits;
+pub(crate) use program::run as run_program;
 pub use wget::WgetSettings;
 pub use wifi::{WifiContext, WifiFormat, WifiOutcome, WifiSettings};
 
@@ -42,6 +46,7 @@ use command::Command;
 use conformance::Conformance;
 use csr::Csr;
 use download::Download;
+use est::Est;
 use payload::Payload;
 use upload::Upload;
 use wget::Wget;
@@ -61,6 +66,8 @@ pub struct ModuleSettings {
     pub wifi: WifiSettings,
     /// `fdo.csr`.
     pub enrolment: Option<CsrSettings>,
+    /// `firstlight.est`.
+    pub renewal: bool,
     /// `fdo.download`: the directory and the most bytes of one file.
     pub download: Option<(PathBuf, u64)>,
     /// `fdo.upload`: the directory.
@@ -100,6 +107,7 @@ pub struct Situation<'a> {
 enum Module {
     Wifi(Wifi),
     Csr(Box<Csr>),
+    Est(Box<Est>),
     // Hash states are large.
     Download(Box<Download>),
     Upload(Box<Upload>),
@@ -114,6 +122,7 @@ impl Module {
         match self {
             Self::Wifi(_) => Wifi::NAME,
             Self::Csr(_) => Csr::NAME,
+            Self::Est(_) => Est::NAME,
             Self::Download(_) => Download::NAME,
             Self::Upload(_) => Upload::NAME,
             Self::Wget(_) => Wget::NAME,
@@ -148,6 +157,8 @@ impl Module {
 pub struct Outcome {
     /// The LDevID, or why there is none; nothing where the owner did not ask.
     pub ldevid: Option<Result<Ldevid, String>>,
+    /// Where the LDevID is renewed, if the owner said so.
+    pub renewal: Option<RenewalSource>,
     /// The Wi-Fi networks.
     pub wifi: WifiOutcome,
     /// Files that the owner sent or had fetched, and payloads.
@@ -175,6 +186,7 @@ impl Modules {
         let list = [
             Wifi::new(&settings.wifi).map(Module::Wifi),
             settings.enrolment.map(|csr| Module::Csr(Box::new(Csr::new(csr, key_type, serial, ldevid)))),
+            settings.renewal.then(|| Module::Est(Box::default())),
             settings
                 .download
                 .as_ref()
@@ -216,6 +228,7 @@ impl Modules {
         let outcome = match module {
             Module::Wifi(wifi) => wifi.receive(message, item, &mut answers),
             Module::Csr(csr) => csr.receive(message, item, &mut answers, rng),
+            Module::Est(est) => est.receive(message, item, &mut answers),
             Module::Download(download) => download.receive(message, item, &mut answers),
             Module::Upload(upload) => upload.receive(message, item, &mut answers),
             Module::Wget(wget) => wget.receive(message, item, &mut answers),
@@ -311,6 +324,7 @@ impl Modules {
         for module in &self.list {
             match module {
                 Module::Csr(csr) => outcome.ldevid = csr.finish(now)?,
+                Module::Est(est) => outcome.renewal = est.finish(),
                 Module::Download(download) => outcome.files.extend_from_slice(download.written()),
                 Module::Wget(wget) => outcome.files.extend_from_slice(wget.written()),
                 Module::Payload(payload) => outcome.files.extend_from_slice(payload.written()),

@@ -13,7 +13,7 @@ use fdo_protocol::{DeviceCredential, ErrorCode, Guid};
 use crate::agent::{Agent, Run, RunError, Secrets};
 use crate::devmod::Machine;
 use crate::event_logger::{self, Event};
-use crate::modules::{Conversation, Modules, Outcome, Situation};
+use crate::modules::{Conversation, Modules, Outcome, Situation, renewal_for_key};
 use crate::store::{Pending, Status, StoreError};
 use crate::transport::{Transport, TransportError};
 
@@ -186,6 +186,9 @@ impl<T: Transport> Agent<T> {
             }
             Some(Err(why)) => status.no_ldevid = Some(why),
             None => {}
+        }
+        if let Some(source) = outcome.renewal {
+            pending.renewal = Some(renewal_for_key(source, self.store.device_key()?.verifying_key()));
         }
         if outcome.wifi.files.is_some() {
             status.networks = outcome.wifi.kept;

@@ -9,6 +9,7 @@ mod draft;
 mod error;
 mod lock;
 mod pending;
+mod renewal;
 mod status;
 
 use fdo_pki::Certificate;
@@ -23,6 +24,7 @@ pub use draft::{Draft, DraftPurpose};
 pub use error::StoreError;
 pub use lock::Lock;
 pub use pending::{NamedFile, Pending};
+pub use renewal::{LdevidPair, RenewalDraft, RenewalStatus};
 pub use status::{LdevidStatus, Status};
 
 const IDENTITY: &str = "identity";
@@ -71,6 +73,14 @@ impl Store {
         }
         self.finish_birth()?;
         Ok(lock)
+    }
+
+    /// Keeps other daemons out. Whoever does one thing and ends is not kept out.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another daemon is at work.
+    pub fn daemon_lock(&self) -> Result<Lock, StoreError> {
+        Lock::take_for_daemon(self.state.path())
     }
 
     /// Where the state is, for messages and for configuration files that point into it.
@@ -154,6 +164,7 @@ impl Store {
         self.state.remove(LDEVID).map_err(StoreError::file(LDEVID))?;
         self.remove_generations(LDEVID, None)?;
         self.remove_generations(IDENTITY, self.state.pointed(IDENTITY).as_deref())?;
+        self.forget_renewal()?;
         self.set_status(status)?;
         self.remove_generations(DRAFT, None)
     }
@@ -215,14 +226,8 @@ impl Store {
     /// Each step may be repeated; the credential comes after what it promises, and the record goes last.
     fn carry_out(&self, pending: &Pending) -> Result<(), StoreError> {
         self.write_networks(pending)?;
-        if let Some(certificate) = pending.ldevid.iter().find(|file| file.name == "ldevid.pem") {
-            let generation = format!("{LDEVID}-{}", fingerprint(&certificate.content));
-            for file in &pending.ldevid {
-                self.write(&format!("{generation}/{}", file.name), &file.content)?;
-            }
-            self.state.point(LDEVID, &generation).map_err(StoreError::file(LDEVID))?;
-            self.remove_generations(LDEVID, Some(&generation))?;
-        }
+        self.replace_ldevid(&pending.ldevid)?;
+        self.set_renewal_source(pending.renewal.as_ref())?;
         let mut credential = match &pending.credential {
             Some(credential) => credential.clone(),
             None => self.credential()?,
@@ -274,12 +279,30 @@ impl Store {
         if let Ok(Some(serial)) = self.state.read(SERIAL) {
             status.serial = String::from_utf8_lossy(&serial).into_owned();
         }
+        if let Some(ldevid) = self.ldevid() {
+            status.ldevid = Some(LdevidStatus::of(&ldevid));
+        }
         if status.model.is_empty()
             && let Ok(credential) = self.credential()
         {
             status.model = credential.device_info;
         }
         status
+    }
+
+    /// Puts a new generation of key, certificate and CA certificates in the place of the one there is, in one step.
+    /// Without a certificate among the files nothing changes.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]; then the earlier generation still stands, or the new one does and the earlier is left over.
+    pub fn replace_ldevid(&self, files: &[NamedFile]) -> Result<(), StoreError> {
+        let Some(certificate) = files.iter().find(|file| file.name == renewal::CERTIFICATE) else { return Ok(()) };
+        let generation = format!("{LDEVID}-{}", fingerprint(&certificate.content));
+        for file in files {
+            self.write(&format!("{generation}/{}", file.name), &file.content)?;
+        }
+        self.state.point(LDEVID, &generation).map_err(StoreError::file(LDEVID))?;
+        self.remove_generations(LDEVID, Some(&generation))
     }
 
     /// Whether an owner has given this device a certificate.

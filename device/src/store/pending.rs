@@ -3,6 +3,7 @@
 //! Carrying it out again changes nothing, so a crash at any line is made good at the next start.
 
 use fdo_protocol::cbor::{Decode, Encode, Reader, Writer};
+use fdo_protocol::service_info::est::RenewalSource;
 use fdo_protocol::{DeviceCredential, Error};
 use zeroize::Zeroizing;
 
@@ -50,18 +51,25 @@ pub struct Pending {
     pub wifi_ca: Vec<NamedFile>,
     /// The status to come, JSON.
     pub status: String,
+    /// Where the LDevID is renewed; none where this owner does not say.
+    pub renewal: Option<RenewalSource>,
 }
 
 impl Encode for Pending {
     fn encode_into(&self, writer: &mut Writer) {
-        writer.array(6).bool(self.confirmed).value(&self.credential).value(&self.ldevid);
+        writer.array(7).bool(self.confirmed).value(&self.credential).value(&self.ldevid);
         writer.value(&self.wifi).value(&self.wifi_ca).text(&self.status);
+        writer.value(&self.renewal);
     }
 }
 
 impl Decode for Pending {
     fn decode_from(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.array(6)?;
+        // An earlier release wrote 6 of them, and may have been stopped between 70 and 71.
+        let length = reader.array_length()?;
+        if !(6..=7).contains(&length) {
+            return Err(Error::Malformed("an unfinished onboarding of another release"));
+        }
         Ok(Self {
             confirmed: reader.bool()?,
             credential: Option::decode_from(reader)?,
@@ -69,6 +77,7 @@ impl Decode for Pending {
             wifi: Option::decode_from(reader)?,
             wifi_ca: Vec::decode_from(reader)?,
             status: reader.text()?.to_owned(),
+            renewal: if length == 7 { Option::decode_from(reader)? } else { None },
         })
     }
 }

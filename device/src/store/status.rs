@@ -1,6 +1,7 @@
 //! What `fdo-device status` tells: facts for people and scripts, none of them secret. What the agent itself relies on,
 //! the serial number, is kept with the identity.
 
+use fdo_pki::Certificate;
 use serde::{Deserialize, Serialize};
 
 /// The device as it sees itself.
@@ -17,7 +18,7 @@ pub struct Status {
     pub onboarded_at: Option<u64>,
     /// The owner service of the last TO2.
     pub owner: Option<String>,
-    /// The LDevID of the last TO2, if it brought one.
+    /// The LDevID that the device has, if any.
     pub ldevid: Option<LdevidStatus>,
     /// Why the last TO2 brought no LDevID, if the owner asked for one.
     pub no_ldevid: Option<String>,
@@ -42,4 +43,15 @@ pub struct LdevidStatus {
     pub serial: String,
     /// Its last second, unix seconds.
     pub not_after: u64,
+}
+
+impl LdevidStatus {
+    /// Of this certificate.
+    pub fn of(certificate: &Certificate) -> Self {
+        Self {
+            subject: certificate.subject(),
+            serial: certificate.serial().to_owned(),
+            not_after: certificate.not_after(),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use fdo_protocol::crypto::KeyType;
+use fdo_protocol::service_info::est::RenewalSource;
 use fdo_protocol::{Guid, RendezvousInfo};
 
 use super::*;
@@ -33,6 +34,12 @@ fn pending(number: u8) -> Pending {
         wifi: Some(vec![file("fdo-a.nmconnection"), file("not-ours")]),
         wifi_ca: vec![file("fdo-a.pem")],
         status: "{}".into(),
+        renewal: (number % 2 == 1).then(|| RenewalSource {
+            url: format!("https://owner.example/{number}"),
+            renew_percent: 66,
+            trust: Vec::new(),
+            idevid: Vec::new(),
+        }),
     }
 }
 
@@ -247,4 +254,34 @@ fn a_birth_cut_short_after_its_identity_is_finished_at_the_next_start() {
         }
     }
     panic!("it never ended");
+}
+
+#[test]
+fn the_place_of_renewal_is_that_of_the_last_owner() {
+    let state = Directory::in_memory();
+    let store = Store::open(state.clone(), None).unwrap();
+    store.initialise(&key(), &credential(1), &Status::default()).unwrap();
+    for number in [3, 2, 5] {
+        let used = store.credential().unwrap();
+        store.stage(&used, &pending(number)).unwrap();
+        store.confirm(pending(number)).unwrap();
+        assert_eq!(store.renewal_source().unwrap(), pending(number).renewal, "{number}");
+    }
+    store.initialise(&key(), &credential(6), &Status::default()).unwrap();
+    assert_eq!(store.renewal_source().unwrap(), None);
+}
+
+#[test]
+fn an_onboarding_that_an_earlier_release_left_unfinished_is_finished() {
+    let record = pending(2);
+    let mut writer = cbor::Writer::default();
+    writer.array(6).bool(true).value(&record.credential).value(&record.ldevid).value(&record.wifi);
+    writer.value(&record.wifi_ca).text(&record.status);
+    let state = Directory::in_memory();
+    let store = Store::open(state.clone(), None).unwrap();
+    store.initialise(&key(), &credential(1), &Status::default()).unwrap();
+    state.replace(PENDING, &writer.into_bytes()).unwrap();
+    let store = Store::open(state, None).unwrap();
+    assert_eq!(store.credential().unwrap().guid, credential(2).guid);
+    assert!(store.pending().unwrap().is_none());
 }

@@ -18,6 +18,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::Answers;
+use crate::renewal::ldevid_key_type;
 use crate::store::{LdevidStatus, NamedFile};
 use requests::{Asked, Enrolment, Requests};
 
@@ -61,12 +62,7 @@ impl Csr {
     pub fn new(settings: CsrSettings, key_type: KeyType, serial: &str, earlier: Option<Certificate>) -> Self {
         Self {
             settings,
-            // An RSA key takes a small device long to make, and owners need not take it.
-            key_type: match key_type.modulus_bits() {
-                None => key_type,
-                Some(bits) if bits > 2048 => KeyType::P384,
-                Some(_) => KeyType::P256,
-            },
+            key_type: ldevid_key_type(key_type),
             serial: serial.to_owned(),
             earlier,
             begun: false,
@@ -245,12 +241,7 @@ impl Csr {
             text("ldevid.pem", fdo_pki::pem::encode_certificates(&[certificate]).map_err(failed)?),
             text("ldevid-ca.pem", fdo_pki::pem::encode_certificates(authorities).map_err(failed)?),
         ];
-        let status = LdevidStatus {
-            subject: parsed.subject(),
-            serial: parsed.serial().to_owned(),
-            not_after: parsed.not_after(),
-        };
-        Ok(Some(Ok(Ldevid { files, status })))
+        Ok(Some(Ok(Ldevid { files, status: LdevidStatus::of(&parsed) })))
     }
 }
 

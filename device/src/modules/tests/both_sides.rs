@@ -3,14 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use fdo_protocol::cbor::{decode, encode};
+use fdo_protocol::cbor::{ByteString, decode, encode};
 use fdo_protocol::service_info::chunking::ContentHash;
 use fdo_protocol::service_info::conformance::Token;
 use fdo_protocol::service_info::csr::{CsrError, ServerKey};
 use fdo_protocol::service_info::owner::{
     Command as OwnerCommand, Conformance as OwnerConformance, Conversation as OwnerConversation, Csr as OwnerCsr,
-    Download as OwnerDownload, ModuleFailure, ModuleOutcome, Need, OwnerModule, Payload as OwnerPayload,
-    PayloadOptions, Provision, Upload as OwnerUpload, Wget as OwnerWget,
+    Download as OwnerDownload, Est as OwnerEst, ModuleFailure, ModuleOutcome, Need, OwnerModule,
+    Payload as OwnerPayload, PayloadOptions, Provision, Upload as OwnerUpload, Wget as OwnerWget,
 };
 use fdo_protocol::service_info::{TurnLimits, negotiated_size};
 use sha2::{Digest as _, Sha384};
@@ -92,7 +92,12 @@ impl Meeting {
                 let chain = fdo_pki::pkcs7::build_certs_only(&[&self.authority.certificate]).unwrap();
                 Provision::CaCertificates(chain)
             }
-            Need::Renewal => Provision::Refused(CsrError::NotSupported),
+            Need::Renewal => Provision::Renewal(Box::new(RenewalSource {
+                url: "https://owner.example:8045/.well-known/est".into(),
+                renew_percent: 70,
+                trust: vec![ByteString(self.authority.certificate.clone()); 2],
+                idevid: Vec::new(),
+            })),
             Need::CsrAttributes => {
                 Provision::CsrAttributes(fdo_pki::CsrAttributes::wanting(&[KeyType::P384]).to_der().unwrap())
             }
@@ -322,6 +327,30 @@ async fn every_way_to_a_certificate_works_at_every_message_size() {
             let pem = String::from_utf8(ldevid.files[1].content.to_vec()).unwrap();
             let certificate = Certificate::parse(&fdo_pki::pem::decode_certificates(&pem).unwrap()[0]).unwrap();
             assert_eq!(certificate.public_key().unwrap().key_type(), KeyType::P384);
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_to_renew_arrives_whole_at_every_size_and_holds_nobody_up() {
+    for size in SIZES {
+        let mut meeting = Meeting::new();
+        let plan = || vec![OwnerModule::Est(OwnerEst::new()), OwnerModule::Csr(OwnerCsr::new())];
+        let (owner, outcome) = meeting.run((size, size), plan()).await;
+        assert!(owner.shortfalls().next().is_none(), "{size}: {:?}", owner.shortfalls().collect::<Vec<_>>());
+        let source = outcome.renewal.unwrap();
+        assert_eq!(source.url, "https://owner.example:8045/.well-known/est");
+        assert_eq!((source.renew_percent, source.trust.len()), (70, 2));
+        assert_eq!(source.trust[0].0, meeting.authority.certificate);
+        assert!(outcome.ldevid.unwrap().is_ok());
+        let rounds = meeting.rounds;
+        let mut without = Meeting::new();
+        without.config.renewal = false;
+        let (owner, outcome) = without.run((size, size), plan()).await;
+        assert!(outcome.renewal.is_none());
+        assert_eq!(owner.shortfalls().collect::<Vec<_>>(), [("firstlight.est", ModuleOutcome::NotOffered)]);
+        if size >= 16_384 {
+            assert_eq!(rounds, without.rounds, "it takes no message of its own");
         }
     }
 }

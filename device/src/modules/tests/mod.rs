@@ -29,13 +29,13 @@ fn take(modules: &mut Modules) -> Vec<ServiceInfoKv> {
 #[test]
 fn an_unknown_module_is_declined_once_and_unknown_messages_are_ignored() {
     let mut device = modules(&settings(false), KeyType::P256, "SN", 1300);
-    assert_eq!(device.names(), ["fdo.wifi", "fdo.csr", "fdo.download"]);
+    assert_eq!(device.names(), ["fdo.wifi", "fdo.csr", "firstlight.est", "fdo.download"]);
     assert!(modules(&settings(true), KeyType::P256, "SN", 1300).names().contains(&"fdo.command"));
     let mut rng = Random::seeded(1).rng();
     for message in ["active", "command", "execute", "active"] {
         device.receive(&ServiceInfoKv::new("fdo.command", message, &true), &mut rng).unwrap();
     }
-    for module in ["fdo.wifi", "fdo.csr", "fdo.download"] {
+    for module in ["fdo.wifi", "fdo.csr", "firstlight.est", "fdo.download"] {
         device.receive(&ServiceInfoKv::new(module, "new-in-2030", &7_u64), &mut rng).unwrap();
     }
     let said = take(&mut device);
