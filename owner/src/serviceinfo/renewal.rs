@@ -9,14 +9,14 @@ use crate::app::App;
 
 /// The place of renewal without what only one device's voucher has; none where this owner has no EST service.
 pub fn renewal(app: &App) -> Option<RenewalSource> {
-    let url = url(app)?;
+    let settings = &app.settings.est;
+    if !settings.is_on() {
+        return None;
+    }
+    let url = format!("{}/.well-known/est", settings.url());
     let authorities = app.ca.trusted_certificates();
     let trust = authorities.iter().take(est::MAX_CERTIFICATES).map(|ca| ByteString(ca.der().to_vec())).collect();
     Some(RenewalSource { url, renew_percent: DEFAULT_RENEW_PERCENT, trust, idevid: Vec::new() })
-}
-
-fn url(_app: &App) -> Option<String> {
-    None
 }
 
 /// The module, for every device; it ends at once where the device does not list it.
