@@ -20,6 +20,9 @@ pub async fn renew(state: &Path, file: Option<&Path>, json: bool) -> anyhow::Res
         Ok(_) => renewer.settle_hook().await,
         Err(_) => Ok(()),
     };
+    if hook.is_err() {
+        renewer.tell_owner().await;
+    }
     spinner.finish_and_clear();
     report::renewed(&outcome?, state, json)?;
     if let Err(error) = &hook {

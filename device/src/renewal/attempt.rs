@@ -307,6 +307,22 @@ impl<T: Transport, E: EstTransport> Renewer<T, E> {
         Ok(store.drop_renewal_drafts()?)
     }
 
+    /// Tells the owner now of what it was not told yet, by the LDevID. Nothing depends on it.
+    pub async fn tell_owner(&self) {
+        let store = &self.agent.store;
+        let mut status = store.renewal_status();
+        let (Ok(Some(source)), Some(pair)) = (store.renewal_source(), store.ldevid_pair()) else { return };
+        let Ok(askers) = self.askers(Some(&pair), &source) else { return };
+        let trust = source.trust.iter().map(|der| der.0.clone()).collect();
+        let now = self.agent.clock.now();
+        let service = Service { source: &source, trust, authorities: Vec::new(), now };
+        let Some(asker) = askers.first().filter(|_| status.unreported) else { return };
+        self.report(&service, &asker.identity, &mut status).await;
+        if let Err(error) = store.set_renewal_status(&status) {
+            tracing::debug!(%error, "that the owner was told is not noted");
+        }
+    }
+
     /// Tells the owner what went wrong since it last heard of this device. Nothing depends on it.
     async fn report(&self, service: &Service<'_>, identity: &Identity, status: &mut RenewalStatus) {
         if !status.unreported {
@@ -315,7 +331,6 @@ impl<T: Transport, E: EstTransport> Renewer<T, E> {
         let what =
             [&status.failure, &status.hook_failure].into_iter().flatten().cloned().collect::<Vec<_>>().join("; ");
         let body = serde_json::json!({
-            "at": status.failed_at,
             "error": what.chars().take(500).collect::<String>(),
             "consecutive": status.failures,
         });

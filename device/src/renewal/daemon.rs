@@ -165,7 +165,9 @@ where
         if memory.hooked != fingerprint {
             memory.hooked = fingerprint;
             // What it failed for is in the log and in the status.
-            let _ = self.settle_hook().await;
+            if self.settle_hook().await.is_err() {
+                self.tell_owner().await;
+            }
         }
     }
 

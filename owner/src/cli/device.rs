@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use fdo_service::cli::{ApiClient, Output, Table};
 
 use super::{Error, at, escaped};
+use crate::inventory::reports::RenewalReport;
 use crate::inventory::routes::DeviceView;
 use crate::revocation::routes::{Revoke, WithdrawnView};
 
@@ -108,6 +109,14 @@ fn table(devices: &[DeviceView]) -> Table {
     })
 }
 
+fn renewal(report: &RenewalReport) -> String {
+    let when = match report.consecutive {
+        0 => "before the last one".to_owned(),
+        times => format!("{times} in a row failed"),
+    };
+    format!("{when}, told on {}: {}", at(report.at), report.error)
+}
+
 fn details(device: &DeviceView) -> Table {
     let time = |seconds: Option<u64>| seconds.map_or_else(|| "-".to_owned(), at);
     let rows = [
@@ -123,6 +132,7 @@ fn details(device: &DeviceView) -> Table {
         ("onboarded", time(device.onboarded)),
         ("ldevid", or_dash(device.certificate.as_deref()).to_owned()),
         ("ldevid until", time(device.certificate_expires)),
+        ("renewal", device.renewal_report.as_ref().map_or_else(|| "-".to_owned(), renewal)),
         ("guids", device.guids.iter().map(|guid| guid.guid.clone()).collect::<Vec<_>>().join(" ")),
     ];
     rows.into_iter().fold(Table::new(&["FIELD", "VALUE"]), |table, (name, value)| table.row([name, &value]))

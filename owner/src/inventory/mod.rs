@@ -1,6 +1,7 @@
 //! The fleet: one row a device across all its GUIDs, kept up to date by what happens to it.
 
 pub mod certificates;
+pub mod reports;
 pub mod routes;
 mod store;
 

@@ -6,6 +6,7 @@ use fdo_service::paging::{Page, PageQuery};
 use fdo_service::problem::Problem;
 use serde::{Deserialize, Serialize};
 
+use super::reports::{self, RenewalReport};
 use super::{Device, DeviceState, Error, Filter, Transfer, store};
 use crate::app::App;
 
@@ -32,6 +33,9 @@ pub struct DeviceView {
     /// All GUIDs, the newest first; only where one device is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guids: Vec<GuidView>,
+    /// What it said last of renewals that failed; only where one device is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_report: Option<RenewalReport>,
     /// The files of a running onboarding; only where one device is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfers: Vec<Transfer>,
@@ -63,6 +67,7 @@ impl From<Device> for DeviceView {
             created: device.created,
             updated: device.updated,
             guids: Vec::new(),
+            renewal_report: None,
             transfers: Vec::new(),
         }
     }
@@ -89,10 +94,11 @@ pub async fn list(
     Ok(Json(Page::from_rows(rows, limit, |last| last.id.clone()).map(DeviceView::from)))
 }
 
-/// One device with all its GUIDs.
+/// One device with all its GUIDs, and with what it said.
 pub async fn view(app: &App, device: Device) -> Result<DeviceView, Error> {
     let guids = store::guids_of(&app.db, &device.id).await?;
     let mut view = DeviceView::from(device);
+    view.renewal_report = reports::find(&app.db, &view.id).await?;
     view.guids = guids.into_iter().map(|(guid, since)| GuidView { guid: guid.to_string(), since }).collect();
     Ok(view)
 }

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, ExprTrait, Func, Query};
 use sea_orm::{ActiveValue::Set, Condition, PaginatorTrait, QueryOrder, QuerySelect};
 
-use super::{Device, DeviceState, Error, certificates};
+use super::{Device, DeviceState, Error, certificates, reports};
 use crate::db::entity::{device, device_guid};
 use crate::db::{signed, unsigned};
 
@@ -393,6 +393,7 @@ pub async fn take_back(conn: &impl ConnectionTrait, now: u64, id: &str) -> Resul
 pub async fn forget(conn: &impl ConnectionTrait, id: &str) -> Result<(), Error> {
     certificates::withdraw_holder(conn, id).await?;
     device_guid::Entity::delete_many().filter(device_guid::Column::DeviceId.eq(id)).exec(conn).await?;
+    reports::forget(conn, id).await?;
     device::Entity::delete_by_id(id).exec(conn).await?;
     Ok(())
 }

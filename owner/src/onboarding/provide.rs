@@ -77,7 +77,9 @@ async fn renewal(app: &App, facts: &Facts) -> Result<Provision, Failure> {
     let Some(place) = serviceinfo::renewal(app) else { return Ok(Provision::Refused(CsrError::NotSupported)) };
     let voucher = vouchers::find_for_onboarding(&app.db, &facts.guid).await?;
     let idevid = voucher.as_ref().and_then(|voucher| voucher.certificates()).unwrap_or_default().to_vec();
-    Ok(Provision::Renewal(Box::new(RenewalSource { idevid, ..place })))
+    let profile = app.ca.profile(&app.ca.profile_of(&app.db, &facts.device_id).await?);
+    let renew_percent = profile.map_or(place.renew_percent, |profile| profile.renew_percent.into());
+    Ok(Provision::Renewal(Box::new(RenewalSource { idevid, renew_percent, ..place })))
 }
 
 /// A file that the device sends; what goes wrong with it is for the operator to read and for the plan to judge.

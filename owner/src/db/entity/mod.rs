@@ -24,6 +24,7 @@ pub mod probe_sighting;
 pub mod profile;
 pub mod redirect;
 pub mod registration;
+pub mod renewal_report;
 pub mod resale;
 pub mod stored_file;
 pub mod transfer_receipt;

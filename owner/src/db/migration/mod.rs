@@ -20,6 +20,7 @@ mod m20261126_000070_revocation;
 mod m20261126_000080_admission;
 mod m20261126_000090_inventory;
 mod m20261126_000091_alerts;
+mod m20261126_000110_renewal_reports;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
         migrations.push(Box::new(m20261126_000080_admission::Migration));
         migrations.push(Box::new(m20261126_000090_inventory::Migration));
         migrations.push(Box::new(m20261126_000091_alerts::Migration));
+        migrations.push(Box::new(m20261126_000110_renewal_reports::Migration));
         migrations
     }
 }

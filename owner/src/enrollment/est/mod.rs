@@ -8,6 +8,7 @@ mod client;
 pub mod listener;
 mod record;
 mod refusal;
+mod report;
 mod request;
 pub mod routes;
 mod server_key;

@@ -14,7 +14,7 @@ use super::client::Client;
 use super::refusal::Refusal;
 use crate::app::App;
 use crate::ca::{self, IssuedCertificate, Reason};
-use crate::inventory;
+use crate::inventory::{self, reports};
 
 /// Strangers are all alike: they share one budget, whatever addresses they have.
 const STRANGERS: [u8; 16] = [0; 16];
@@ -98,6 +98,7 @@ pub(super) async fn issued(
         }
     }
     let end = certificate.not_after();
+    reports::settle(&transaction, &device.id).await?;
     if !inventory::record_certificate(&transaction, now, device, serial, end).await? {
         ca::revoke(&transaction, serial, Reason::CessationOfOperation, now).await?;
         transaction.commit().await?;

@@ -12,7 +12,7 @@ use fdo_pki::encode_base64;
 use fdo_service::host::PeerCertificates;
 use zeroize::Zeroizing;
 
-use super::{Enrolled, Enrolment, Refusal, record};
+use super::{Enrolled, Enrolment, Refusal, record, report};
 use crate::app::App;
 
 /// The largest request.
@@ -27,6 +27,7 @@ const BOUNDARY: &str = "estServerKeyGenerated";
 pub fn configure(cfg: &mut web::ServiceConfig, app: &Arc<App>) {
     app.health.configure(cfg);
     cfg.app_data(Data::from(app.clone()))
+        .service(web::resource("/.well-known/firstlight/report").route(web::post().to(report)))
         .service(web::resource("/.well-known/est/{operation}").to(unlabelled))
         .service(web::resource("/.well-known/est/{label}/{operation}").to(labelled))
         .default_service(web::to(nothing));
@@ -36,6 +37,32 @@ async fn nothing() -> HttpResponse {
     plain(&Refusal::not_found(
         "There is nothing here; EST is at /.well-known/est/ and an operation, such as cacerts.",
     ))
+}
+
+async fn report(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    match take_report(&app, &request, payload).await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(refusal) => plain(&refusal),
+    }
+}
+
+async fn take_report(app: &App, request: &HttpRequest, payload: Payload) -> Result<(), Refusal> {
+    app.limits.check_source(source(request), app.clock.now()).map_err(limited)?;
+    let body = match tokio::time::timeout(PATIENCE, payload.to_bytes_limited(report::LIMIT)).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return Err(Refusal::bad_request("The body broke off.")),
+        Ok(Err(_)) => return Err(Refusal::new(413, "The body has more than 8 KiB.")),
+        Err(_) => return Err(Refusal::new(408, "The body came too slowly.")),
+    };
+    report::take(app, request.conn_data::<PeerCertificates>(), &body).await
+}
+
+fn limited<E>(_: E) -> Refusal {
+    Refusal::too_often("Too many requests from this address; ask again later.")
+}
+
+fn source(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
 async fn unlabelled(app: Data<App>, request: HttpRequest, payload: Payload, path: Path<String>) -> HttpResponse {
@@ -59,7 +86,7 @@ async fn serve(
     label: Option<&str>,
     operation: &str,
 ) -> HttpResponse {
-    let source = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let source = source(request);
     match answer(app, request, payload, label, operation, source).await {
         Ok(response) => response,
         Err(refusal) => {
@@ -87,7 +114,6 @@ async fn answer(
     operation: &str,
     source: IpAddr,
 ) -> Result<HttpResponse, Refusal> {
-    let limited = |_| Refusal::too_often("Too many requests from this address; ask again later.");
     app.limits.check_source(source, app.clock.now()).map_err(limited)?;
     let method = match operation {
         "cacerts" | "csrattrs" => "GET",
