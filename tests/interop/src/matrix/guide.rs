@@ -15,7 +15,7 @@ use tokio::process::Command;
 use super::cell::{Key, Place};
 use super::credentials::{Credentials, der, text};
 use super::files::until;
-use super::ours::{Starter, address, listeners, with};
+use super::ours::{Starter, address, owner_at};
 use super::peers::Peers;
 use super::report::Outcome;
 use super::server::{Program, Server};
@@ -75,9 +75,7 @@ async fn steps(peers: &Peers, directory: &Path, done: &mut Vec<&'static str>) ->
     std::fs::create_dir_all(directory)?;
     let theirs = Program { program: peers.server.clone(), directory: directory.to_owned() };
     let mut starter = Starter::new(directory, Vec::new())?;
-    let listen = address();
-    let more = json!({ "public_url": format!("http://{listen}"), "outbound_allow": ["loopback"] });
-    let settings = with(listeners(&listen, "info"), more);
+    let settings = owner_at(&address());
     let api = starter.start("our-owner", "owner", &settings).await?;
     let mut walk = Walk {
         directory: directory.to_owned(),

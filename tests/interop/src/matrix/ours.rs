@@ -98,6 +98,17 @@ pub fn with(mut settings: Value, more: Value) -> Value {
     settings
 }
 
+/// An owner that devices find at this address, and none of its listeners at a fixed one.
+pub fn owner_at(listen: &str) -> Value {
+    let more = json!({
+        "public_url": format!("http://{listen}"),
+        "status": { "address": address() },
+        "est": { "address": address() },
+        "outbound_allow": ["loopback"],
+    });
+    with(listeners(listen, "info"), more)
+}
+
 impl Ours {
     /// The rendezvous comes first: makers of both sides name it in their vouchers.
     pub async fn start_rendezvous(directory: &Path) -> anyhow::Result<(String, Vec<Process>)> {
@@ -114,14 +125,9 @@ impl Ours {
         files: &Files,
     ) -> anyhow::Result<Self> {
         let mut starter = Starter::new(directory, processes)?;
-        let listen = address();
         let settings = with(
-            listeners(&listen, "info"),
+            owner_at(&address()),
             json!({
-                "public_url": format!("http://{listen}"),
-                "status": { "address": address() },
-                "outbound_allow": ["loopback"],
-                "est": { "address": address() },
                 "rsa_keys": RSA_KEYS,
                 "encrypt_then_mac": { "offered": true, "form": "go" },
             }),

@@ -10,7 +10,7 @@ use super::Service;
 use crate::matrix::cell::{By, Cell};
 use crate::matrix::credentials::{Credentials, certify, text};
 use crate::matrix::device::Device;
-use crate::matrix::ours::{Starter, address, listeners, with};
+use crate::matrix::ours::{Starter, address, listeners, owner_at, with};
 use crate::matrix::peers::Peers;
 use crate::matrix::server::{Program, Server};
 
@@ -123,12 +123,7 @@ async fn start_ours(directory: &Path) -> anyhow::Result<(Side, Vec<Process>)> {
     };
     let rendezvous = with(listeners(&address(), "info"), json!({ "compat": compat() }));
     starter.start("rendezvous", "rendezvous", &rendezvous).await?;
-    let owner_settings = json!({
-        "compat": compat(),
-        "outbound_allow": ["loopback"],
-        "compat_accept_any_maker": true,
-    });
-    let owner = with(listeners(&address(), "info"), owner_settings);
+    let owner = with(owner_at(&address()), json!({ "compat": compat(), "compat_accept_any_maker": true }));
     let api = starter.start("owner", "owner", &owner).await?;
     let keys: Value = api.get("/api/v1/keys").await?;
     let keys = keys["items"].as_array().context("no keys")?;
