@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod approval;
 mod bodies;
 mod client;
 #[path = "../to2/device.rs"]
