@@ -42,5 +42,6 @@ pub mod alerts;
 // level 4: edges
 pub mod cli;
 pub mod compat;
+pub mod console;
 pub mod jobs;
 pub mod routes;

@@ -19,7 +19,7 @@ use crate::enrollment::est;
 use crate::error::StartError;
 use crate::onboarding::Conversation;
 use crate::{
-    admission, alerts, ca, claims, compat, enrollment, files, inventory, keys, manufacturers, networks,
+    admission, alerts, ca, claims, compat, console, enrollment, files, inventory, keys, manufacturers, networks,
     onboarding, plans, redirect, registration, resale, revocation, transfer, trust, uploads, vouchers,
 };
 
@@ -190,6 +190,8 @@ pub fn operator(cfg: &mut web::ServiceConfig, app: &web::Data<App>) {
         .service(resource("ca/authorities/{id}/retire").route(post().to(authorities::retire)));
     inventory::certificates::routes::configure(cfg);
     alerts::routes::configure(cfg);
+    cfg.service(resource("summary").route(get().to(console::summary)));
+    console::configure(cfg);
     cfg.service(resource("ca").route(get().to(ca::routes::get)))
         .service(resource("certificates").route(get().to(ca::routes::list)))
         .service(resource("onboardings").route(get().to(onboarding::routes::list)))

@@ -256,9 +256,15 @@ impl World {
 
     /// A device that was born, bought and registered, with its agent.
     pub async fn sold_device(&self, serial: &str, key_type: KeyType) -> Agent<HttpTransport> {
+        self.sold(&self.birth(serial, key_type)).await
+    }
+
+    /// The same of a device as it says.
+    pub async fn sold(&self, birth: &Birth) -> Agent<HttpTransport> {
+        let serial = birth.serial.as_str();
         let agent = self.device(serial);
         self.admit(serial).await;
-        agent.init(&self.birth(serial, key_type)).await.unwrap();
+        agent.init(birth).await.unwrap();
         let report = self.buy(&[serial]).await;
         assert_eq!(report["results"][0]["state"], "fulfilled", "{report}");
         self.register().await;

@@ -18,7 +18,7 @@ use fdo_service::database::DbErr;
 use fdo_service::lease;
 use serde::{Deserialize, Serialize};
 
-pub use store::{Filter, find, list};
+pub use store::{Filter, count_waiting, find, list};
 
 use crate::app::App;
 

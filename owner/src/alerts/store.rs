@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, Condition, JoinType, QueryOrder, QuerySelect, TryInsertResult};
+use sea_orm::{ActiveValue::Set, Condition, JoinType, PaginatorTrait, QueryOrder, QuerySelect, TryInsertResult};
 
 use super::{Alert, Cause, Kind, Severity};
 use crate::db::entity::alert::{ActiveModel, Column, Entity, Model};
@@ -213,6 +213,16 @@ pub(super) async fn superseded(
         .filter(Column::Kind.is_in(Kind::OF_ENDS.map(Kind::name)))
         .filter(other);
     query.all(conn).await?.into_iter().map(Alert::try_from).collect()
+}
+
+/// How many are open that nobody has acknowledged or silenced.
+pub async fn count_waiting(conn: &impl ConnectionTrait, now: u64) -> Result<u64, DbErr> {
+    Entity::find()
+        .filter(is_open())
+        .filter(Column::Acknowledged.is_null())
+        .filter(Column::SilencedUntil.is_null().or(Column::SilencedUntil.lte(signed(now))))
+        .count(conn)
+        .await
 }
 
 /// Its cause is gone, and the slot is free. False where it was closed already.

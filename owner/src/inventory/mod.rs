@@ -12,9 +12,9 @@ use fdo_service::database::{ConnectionTrait, DbErr};
 use serde::{Deserialize, Serialize};
 
 pub use store::{
-    Filter, NewDevice, Onboarded, decommission, find, find_by_guid, forget, guids_of, insert, list, mark_sold,
-    move_to, recommission, record_certificate, record_onboarded, record_registered, record_state, select,
-    set_blocked, take_back, unmark_sold,
+    Filter, NewDevice, Onboarded, count_by_state, decommission, find, find_by_guid, forget, guids_of, insert,
+    list, mark_sold, move_to, recommission, record_certificate, record_onboarded, record_registered, record_state,
+    select, set_blocked, take_back, unmark_sold,
 };
 
 /// Where a device stands.

@@ -176,6 +176,23 @@ pub async fn list(
     Ok(rows.into_iter().map(Device::try_from).collect::<Result<_, _>>()?)
 }
 
+/// How many devices there are in each state that any is in.
+pub async fn count_by_state(conn: &impl ConnectionTrait) -> Result<Vec<(DeviceState, u64)>, Error> {
+    let rows: Vec<(String, i64)> = device::Entity::find()
+        .select_only()
+        .column(device::Column::State)
+        .column_as(device::Column::Id.count(), "devices")
+        .group_by(device::Column::State)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    let state = |name: &str| {
+        let unknown = || DbErr::Type("device.state holds an impossible value".to_owned());
+        DeviceState::from_name(name).ok_or_else(unknown)
+    };
+    Ok(rows.into_iter().map(|(name, count)| Ok((state(&name)?, unsigned(count)))).collect::<Result<_, DbErr>>()?)
+}
+
 /// A part of the fleet, the last changed first, and how many there are in all; where `old` is given, the device that
 /// had this GUID before.
 pub async fn select(
