@@ -28,6 +28,7 @@ impl Conversation {
     ) -> Result<OwnerServiceInfo, Failure> {
         let app = &self.app;
         plan.conversation.receive(message)?;
+        plan.conversation.tick(app.clock.now());
         while let Some(need) = plan.conversation.need() {
             let provision = answer(app, facts, plan, need).await?;
             plan.conversation.answer(provision)?;

@@ -39,6 +39,9 @@ pub fn check(steps: &[Step]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Seconds that a command may run.
+const MAX_TIMEOUT: u64 = 86_400;
+
 fn one(step: &Step) -> Result<(), Wrong> {
     match step {
         Step::Wifi(step) => match &step.networks {
@@ -67,6 +70,9 @@ fn a_command(step: &CommandStep) -> Result<(), Wrong> {
     }
     if step.args.iter().any(|argument| argument.len() > command::MAX_TEXT || argument.contains('\0')) {
         return Err(("args", format!("an argument has at most {} bytes, none of them 0", command::MAX_TEXT)));
+    }
+    if step.timeout.is_some_and(|seconds| !(1..=MAX_TIMEOUT).contains(&seconds)) {
+        return Err(("timeout", format!("use 1 to {MAX_TIMEOUT} seconds, or leave it out")));
     }
     Ok(())
 }

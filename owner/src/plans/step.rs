@@ -100,6 +100,9 @@ pub struct CommandStep {
     /// Whether its output is sent here, and shown with the onboarding.
     #[serde(default)]
     pub output: bool,
+    /// Seconds after which it is told to end, and soon after ended; the device's own limit without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
 }
 
 /// A file of the device's.

@@ -19,6 +19,7 @@ fn command(program: &str, args: &[&str]) -> Step {
         required: true,
         may_fail: None,
         output: false,
+        timeout: None,
     })
 }
 
@@ -85,9 +86,14 @@ async fn what_does_not_hold_is_refused_by_step_and_field_and_changes_nothing() {
         let app = &owner.app;
         set(app, "all", vec![command("before", &[])]).await.unwrap();
         let wifi = |networks: Option<Vec<String>>| Step::Wifi(WifiStep { networks, ..WifiStep::default() });
+        let hasty = match command("a", &[]) {
+            Step::Command(step) => Step::Command(CommandStep { timeout: Some(0), ..step }),
+            other => other,
+        };
         let refusals = [
             (vec![command("", &[])], "step 1 (fdo.command): command"),
             (vec![command("a", &["x\0"])], "step 1 (fdo.command): args"),
+            (vec![hasty], "step 1 (fdo.command): timeout"),
             (vec![command("a", &vec!["x"; 256])], "at most 255 arguments"),
             (vec![command("ok", &[]), download("../etc", "a")], "step 2 (fdo.download): file"),
             (vec![download("none", "a")], "there is no file none; add it with `fdo-owner file add none PATH`"),

@@ -34,12 +34,10 @@ pub(super) fn module(step: &Step, content: Content, limit: u64) -> Option<(Owner
         Step::Wifi(_) => return None,
         Step::Csr(_) => OwnerModule::Csr(Csr::new()),
         Step::Download(step) => OwnerModule::Download(Download::new(step.name.clone(), file.length, file.sha384)),
-        Step::Command(step) => OwnerModule::Command(Command::new(
-            step.command.clone(),
-            step.args.clone(),
-            step.may_fail(),
-            step.output,
-        )),
+        Step::Command(step) => {
+            let command = Command::new(step.command.clone(), step.args.clone(), step.may_fail(), step.output);
+            OwnerModule::Command(command.with_limit(step.timeout))
+        }
         Step::Upload(step) => OwnerModule::Upload(Upload::new(step.name.clone(), limit, step.need_sha)),
         Step::Wget(step) => {
             OwnerModule::Wget(Wget::new(step.url.clone(), step.name.clone(), step.digest(), step.length))

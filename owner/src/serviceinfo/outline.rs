@@ -112,6 +112,7 @@ fn configured(settings: &Config) -> Vec<Step> {
             required: command.required,
             may_fail: None,
             output: false,
+            timeout: None,
         })
     }));
     steps

@@ -37,7 +37,14 @@ fn file(name: &str, target: &str, required: bool) -> Step {
 
 fn run(program: &str, required: bool) -> Step {
     let args = vec!["-v".to_owned()];
-    Step::Command(CommandStep { command: program.into(), args, required, may_fail: None, output: true })
+    Step::Command(CommandStep {
+        command: program.into(),
+        args,
+        required,
+        may_fail: None,
+        output: true,
+        timeout: None,
+    })
 }
 
 fn csr_step() -> Step {

@@ -335,6 +335,41 @@ fn a_command_waits_for_its_exit_code_in_the_flavour_of_the_device() {
 }
 
 #[test]
+fn a_command_that_runs_too_long_is_told_to_end_then_ended_then_given_up() {
+    let module = || Command::new("sleep".into(), vec!["1000".into()], false, false).with_limit(Some(60));
+    let at = |conversation: &mut Conversation, now: u64, said: Vec<ServiceInfoKv>| {
+        conversation.receive(says(said, false)).unwrap();
+        conversation.tick(now);
+        // As between two requests.
+        *conversation = decode(&encode(&*conversation)).unwrap();
+        let reply = conversation.reply().unwrap();
+        let signals = reply.service_info.0.iter().map(|kv| (kv.message().to_owned(), hex::encode(&*kv.value)));
+        (signals.collect::<Vec<_>>(), reply.is_done)
+    };
+    let told = |signal: &str| (vec![("sig".to_owned(), signal.to_owned())], false);
+    let nothing = (Vec::new(), false);
+    let (mut conversation, _) = introduced(1300, &["fdo.command"], vec![OwnerModule::Command(module())]);
+    for (now, expected) in
+        [(100, &nothing), (159, &nothing), (160, &told("0f")), (169, &nothing), (170, &told("09"))]
+    {
+        assert_eq!(&at(&mut conversation, now, Vec::new()), expected, "{now}");
+    }
+    assert_eq!(at(&mut conversation, 180, Vec::new()), (Vec::new(), true));
+    assert_eq!(outcome(&conversation), Some(ModuleOutcome::Failed(ModuleFailure::CommandOverdue)));
+
+    // One that obeys has an exit code, one without a limit all the time of the world.
+    let (mut conversation, _) = introduced(1300, &["fdo.command"], vec![OwnerModule::Command(module())]);
+    at(&mut conversation, 100, Vec::new());
+    assert_eq!(at(&mut conversation, 160, Vec::new()), told("0f"));
+    assert!(at(&mut conversation, 161, vec![command::ToOwner::ExitCode(143).to_kv()]).1);
+    assert_eq!(outcome(&conversation), Some(ModuleOutcome::Failed(ModuleFailure::ExitCode(143))));
+    let free = OwnerModule::Command(module().with_limit(None));
+    let (mut conversation, _) = introduced(1300, &["fdo.command"], vec![free]);
+    at(&mut conversation, 100, Vec::new());
+    assert_eq!(at(&mut conversation, 1_000_000, Vec::new()), nothing);
+}
+
+#[test]
 fn a_command_too_large_for_the_device_is_not_begun() {
     let module = Command::new("echo".into(), vec!["x".repeat(300)], true, false);
     let (conversation, first) = introduced(256, &["fdo.command"], vec![OwnerModule::Command(module)]);

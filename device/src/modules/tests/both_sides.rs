@@ -128,6 +128,8 @@ impl Meeting {
             let message = device.speak().await.unwrap();
             assert!(encode(&message).len() <= owner_takes);
             owner.receive(decode(&encode(&message)).unwrap()).unwrap();
+            // Each round is a second.
+            owner.tick(self.rounds as u64);
             while let Some(need) = owner.need() {
                 let provision = self.answer(need);
                 owner.answer(provision).unwrap();
@@ -305,6 +307,17 @@ async fn an_owner_hears_a_device_that_works_for_long() {
         assert_eq!(meeting.run((1300, 1300), command()).await.0.shortfalls().count(), 0);
     }
     assert!(restless.rounds > patient.rounds, "{} {}", restless.rounds, patient.rounds);
+}
+
+#[tokio::test]
+async fn a_command_that_runs_too_long_is_ended_by_its_owner() {
+    let mut meeting = Meeting::new();
+    meeting.patience = Some(Duration::from_millis(50));
+    let arguments = vec!["-c".to_owned(), "sleep 30; touch late".to_owned()];
+    let command = OwnerCommand::new("sh".into(), arguments, true, false).with_limit(Some(2));
+    let (owner, _) = meeting.run((1300, 1300), vec![OwnerModule::Command(command)]).await;
+    assert_eq!(owner.modules().next().unwrap().outcome(), Some(&ModuleOutcome::Done));
+    assert!(!meeting.path("late").exists());
 }
 
 #[tokio::test]

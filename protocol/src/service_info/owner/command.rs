@@ -11,6 +11,11 @@ use crate::service_info::{ModuleMessage, Outbox, ServiceInfoKv};
 /// How much of a program's output is kept, in bytes; the rest is dropped.
 pub const KEPT_OUTPUT: usize = 64 * 1024;
 
+/// Seconds between being told to end and being ended, and between that and going on without it.
+const GRACE: u64 = 10;
+const SIGTERM: i64 = 15;
+const SIGKILL: i64 = 9;
+
 /// Devices that list this module read the bare flavour only.
 const BARE_ARRAY_SIGN: &str = "fdo_sys";
 
@@ -25,8 +30,26 @@ pub struct Command {
     stderr: ByteString,
     outbox: Outbox,
     outcome: Option<ModuleOutcome>,
+    /// How many seconds it may run.
+    limit: Option<u64>,
+    /// When its next signal is due, once it runs.
+    due: Option<u64>,
+    /// How many signals it got.
+    signals: u64,
 }
-cbor_array!(Command { program, arguments, may_fail, keep_output, stdout, stderr, outbox, outcome });
+cbor_array!(Command {
+    program,
+    arguments,
+    may_fail,
+    keep_output,
+    stdout,
+    stderr,
+    outbox,
+    outcome,
+    limit,
+    due,
+    signals
+});
 
 impl Command {
     /// Runs `program`. Unless it may fail, a non-zero exit code ends the device's onboarding.
@@ -40,7 +63,18 @@ impl Command {
             stderr: ByteString::default(),
             outbox: Outbox::new(0),
             outcome: None,
+            limit: None,
+            due: None,
+            signals: 0,
         }
+    }
+
+    /// After so many seconds it is told to end (signal 15), then ended (signal 9), and at last given up. The time is
+    /// the owner's, from the device's first message after `execute`.
+    #[must_use]
+    pub fn with_limit(mut self, seconds: Option<u64>) -> Self {
+        self.limit = seconds;
+        self
     }
 
     /// The program's output so far, at most [`KEPT_OUTPUT`] bytes. It is the device's word: escape it.
@@ -96,6 +130,21 @@ impl Module for Command {
             Some(ToOwner::Active(true)) | None => {}
         }
         Ok(())
+    }
+
+    fn tick(&mut self, now: u64) {
+        let Some(limit) = self.limit.filter(|_| self.outbox.is_empty()) else { return };
+        let due = *self.due.get_or_insert(now.saturating_add(limit));
+        if now < due {
+            return;
+        }
+        self.due = Some(now.saturating_add(GRACE));
+        let signal = [SIGTERM, SIGKILL].get(usize::try_from(self.signals).unwrap_or(usize::MAX));
+        self.signals = self.signals.saturating_add(1);
+        let pushed = signal.is_some_and(|signal| self.outbox.push(ToDevice::Signal(*signal).to_kv()).is_ok());
+        if !pushed {
+            self.conclude(ModuleOutcome::Failed(ModuleFailure::CommandOverdue));
+        }
     }
 
     fn next(&mut self, room: usize) -> Option<ServiceInfoKv> {

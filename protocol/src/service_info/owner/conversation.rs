@@ -10,7 +10,8 @@ use crate::service_info::{
     ServiceInfoKv, TurnLimits, negotiated_size,
 };
 
-/// What the owner says to one device. For each 68: [`Self::receive`], answer every [`Self::need`], [`Self::reply`].
+/// What the owner says to one device. For each 68: [`Self::receive`],
+/// [`Self::tick`], answer every [`Self::need`], [`Self::reply`].
 pub struct Conversation {
     size: u32,
     turn: OwnerTurn,
@@ -115,6 +116,13 @@ impl Conversation {
         match addressee {
             Some(step) => step.module.receive(kv.message(), &kv.value),
             None => Ok(()),
+        }
+    }
+
+    /// It is `now`, in seconds: what has a limit of time is held to it. Between [`Self::receive`] and [`Self::reply`].
+    pub fn tick(&mut self, now: u64) {
+        for step in self.modules.iter_mut().filter(|step| step.is_active()) {
+            step.module.tick(now);
         }
     }
 

@@ -123,6 +123,8 @@ trait Module {
     fn receive(&mut self, message: &str, item: &[u8]) -> Result<(), Error>;
     /// The device has said all that it had to say for now.
     fn end_of_turn(&mut self) {}
+    /// It is `now`, in seconds, while the module runs.
+    fn tick(&mut self, _now: u64) {}
     /// What must be answered first.
     fn need(&self) -> Option<Need> {
         None
@@ -214,6 +216,11 @@ impl OwnerModule {
             Self::Conformance(module) => module,
             Self::Est(module) => module,
         }
+    }
+
+    /// It is `now`, in seconds of any clock that goes forward.
+    pub(super) fn tick(&mut self, now: u64) {
+        self.module_mut().tick(now);
     }
 
     /// Begins, for messages of `size` bytes. A device that does not list the module ends it at once.

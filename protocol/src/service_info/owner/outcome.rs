@@ -34,6 +34,8 @@ pub enum ModuleFailure {
     FileUnreadable,
     /// The command ended with this code.
     ExitCode(i64),
+    /// The command went on although it was told to end.
+    CommandOverdue,
     /// What was to be sent is larger than the device's messages.
     TooLarge,
     /// The device does not give the file.
@@ -75,6 +77,7 @@ impl fmt::Display for ModuleFailure {
             Self::Download => f.write_str("the device did not receive the file whole"),
             Self::FileUnreadable => f.write_str("the owner cannot read the file"),
             Self::ExitCode(code) => write!(f, "the command ended with code {code}"),
+            Self::CommandOverdue => f.write_str("the command did not end in its time, nor when it was told to"),
             Self::TooLarge => f.write_str("larger than the device's service info size"),
             Self::UploadDeclined => f.write_str("the device does not give the file"),
             Self::UploadTooLarge => f.write_str("the file is larger than its limit here"),
@@ -121,6 +124,7 @@ impl Encode for ModuleOutcome {
             Self::Failed(ModuleFailure::PayloadRefused(reason)) => (15, reason.cast_signed()),
             Self::Failed(ModuleFailure::PayloadUnanswered) => (16, 0),
             Self::Failed(ModuleFailure::Payload(error)) => (17, error.number().cast_signed()),
+            Self::Failed(ModuleFailure::CommandOverdue) => (18, 0),
         };
         writer.array(2).unsigned(kind).integer(detail);
     }
@@ -150,6 +154,7 @@ impl Decode for ModuleOutcome {
             15 => Self::Failed(ModuleFailure::PayloadRefused(number)),
             16 => Self::Failed(ModuleFailure::PayloadUnanswered),
             17 => Self::Failed(ModuleFailure::Payload(PayloadError::from_number(number))),
+            18 => Self::Failed(ModuleFailure::CommandOverdue),
             _ => return Err(Error::Malformed("a stored outcome of an unknown kind")),
         })
     }
@@ -170,6 +175,7 @@ mod tests {
             ModuleFailure::Download,
             ModuleFailure::FileUnreadable,
             ModuleFailure::ExitCode(-1),
+            ModuleFailure::CommandOverdue,
             ModuleFailure::TooLarge,
             ModuleFailure::UploadDeclined,
             ModuleFailure::UploadTooLarge,
