@@ -82,8 +82,8 @@ async fn revoked_blocked_and_sold_devices_get_nothing() {
     ca::revoke(&app.db, fleet.ldevid.certificate.serial(), Reason::KeyCompromise, NOW).await.unwrap();
     fleet.refused(Some(&fleet.ldevid), "simplereenroll", &renewal, 403, "was revoked (keyCompromise)").await;
     fleet.refused(Some(&fleet.ldevid), "simpleenroll", &csr, 403, "was revoked (keyCompromise)").await;
-    // The device itself is as good as before.
-    assert_eq!(fleet.post(Some(&fleet.idevid()), "simpleenroll", &csr).await.status, 200);
+    // Its IDevID does not bring back what was taken.
+    fleet.refused(Some(&fleet.idevid()), "simpleenroll", &csr, 403, "has to be onboarded again").await;
     fleet.running.stop().await;
 }
 

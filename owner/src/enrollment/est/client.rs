@@ -85,6 +85,18 @@ async fn by_idevid(app: &App, certificate: &Certificate, now: u64) -> Result<Cli
     if leaf != certificate.der() {
         return Err(foreign());
     }
+    // What was taken from the device is not given back for the asking.
+    let newest = ca::newest_of_device(&app.db, &device.id).await?;
+    if let Some(revoked) = newest.filter(|newest| {
+        newest.state == State::Revoked && newest.reason.as_deref() != Some(Reason::Superseded.name())
+    }) {
+        let sentence = format!(
+            "The device's certificate {} was revoked ({}); it has to be onboarded again.",
+            revoked.serial,
+            revoked.reason.as_deref().unwrap_or("unspecified")
+        );
+        return Err(Refusal::forbidden(sentence).of(&device));
+    }
     certificate
         .check_validity("client certificate", now)
         .map_err(|error| Refusal::forbidden(format!("Refused: {error}.")).of(&device))?;
