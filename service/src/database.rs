@@ -3,18 +3,31 @@
 //! SQLite gets ONE connection, which all statements and transactions of the process take in turns. So a transaction that
 //! reads and then writes can never meet another one half way, and SQLITE_BUSY cannot happen inside the process (other
 //! processes, such as a backup, are waited for). The price: whoever holds a transaction must pass that transaction, not
-//! the connection, to all that it awaits, and must never hold it over a network call.
+//! the connection, to all that it awaits, and must never hold it over a network call. `Units` and `Reader` are for what
+//! happens often: they have connections of their own, which keep that order.
 
-use std::path::Path;
+mod inline;
+mod reader;
+mod units;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "database/tests.rs"]
+mod work_tests;
+
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DbBackend, SqlErr, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use inline::Narrow;
+pub use reader::Reader;
 pub use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionSession, TransactionTrait,
 };
+pub use units::{Unit, Units, Work};
+
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 pub use crate::db::migration::{shared_migrations, transfer_migrations};
@@ -34,6 +47,8 @@ pub enum DatabaseError {
     Connect { url: String, source: DbErr },
     #[error("cannot bring the database's schema up to date: {0}")]
     Migrate(DbErr),
+    #[error("cannot open the database's file once more: {0}")]
+    Again(DbErr),
 }
 
 /// Opens a database by its URL.
@@ -116,7 +131,44 @@ pub fn is_postgres(conn: &impl ConnectionTrait) -> bool {
 
 /// Whether a row was refused because one with the same unique key is there.
 pub fn is_unique_violation(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) || inline::is_unique_violation(error)
+}
+
+/// The file of a SQLite database; none where it is in memory, or elsewhere.
+fn file(db: &DatabaseConnection) -> Option<PathBuf> {
+    if is_postgres(db) {
+        return None;
+    }
+    let options = db.get_sqlite_connection_pool().connect_options();
+    Some(options.get_filename().to_owned()).filter(|file| file.is_file())
+}
+
+/// Where a change of several statements is made: one that has no transaction yet begins its own.
+#[async_trait::async_trait]
+pub trait Change: ConnectionTrait {
+    /// The transaction that the change needs and whoever asked did not begin.
+    async fn own_transaction(&self) -> Result<Option<DatabaseTransaction>, DbErr>;
+}
+
+#[async_trait::async_trait]
+impl Change for DatabaseConnection {
+    async fn own_transaction(&self) -> Result<Option<DatabaseTransaction>, DbErr> {
+        self.begin().await.map(Some)
+    }
+}
+
+#[async_trait::async_trait]
+impl Change for DatabaseTransaction {
+    async fn own_transaction(&self) -> Result<Option<DatabaseTransaction>, DbErr> {
+        Ok(None)
+    }
+}
+
+#[async_trait::async_trait]
+impl Change for Unit {
+    async fn own_transaction(&self) -> Result<Option<DatabaseTransaction>, DbErr> {
+        Ok(None)
+    }
 }
 
 /// Fails when the database does not answer.

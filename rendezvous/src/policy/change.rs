@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fdo_pki::Certificate;
-use fdo_service::database::{self, ConnectionTrait, DbErr, TransactionTrait};
+use fdo_service::database::{self, Change, DbErr};
 use fdo_service::operators::audit::{self, Event, Outcome};
 
 use super::key::check_note;
@@ -183,7 +183,7 @@ impl Policies {
 }
 
 async fn record(
-    conn: &(impl ConnectionTrait + TransactionTrait),
+    conn: &impl Change,
     now: u64,
     actor: &str,
     action: &str,

@@ -27,7 +27,11 @@ fn is_pure(file: &Source) -> bool {
 
 fn without_sql(file: &Source) -> bool {
     let name = file.name();
-    !file.is_test() && !folder_in(file, "db") && name != "store.rs" && name != "database.rs"
+    !file.is_test()
+        && !folder_in(file, "db")
+        && name != "store.rs"
+        && name != "database.rs"
+        && !folder_in(file, "database")
 }
 
 fn without_http(file: &Source) -> bool {

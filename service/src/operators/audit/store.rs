@@ -2,9 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Alias, ExprTrait, Query};
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect, TransactionSession, TransactionTrait};
+use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
 
 use super::{Entry, Event, Outcome, chain};
+use crate::database::Change;
 
 mod row {
     use sea_orm::entity::prelude::*;
@@ -32,21 +33,26 @@ mod row {
 
 /// Appends an entry, inside the caller's transaction where it has one. Call it last before the commit: other
 /// appenders wait from here on.
-pub async fn record<C>(conn: &C, now: u64, event: Event<'_>) -> Result<(), DbErr>
-where
-    C: ConnectionTrait + TransactionTrait,
-{
-    let transaction = conn.begin().await?;
+pub async fn record(conn: &impl Change, now: u64, event: Event<'_>) -> Result<(), DbErr> {
+    match conn.own_transaction().await? {
+        None => append(conn, now, event).await,
+        Some(transaction) => {
+            append(&transaction, now, event).await?;
+            transaction.commit().await
+        }
+    }
+}
+
+async fn append(conn: &impl ConnectionTrait, now: u64, event: Event<'_>) -> Result<(), DbErr> {
     let name = Alias::new;
-    // Taking the next number locks the head's row until the outermost commit.
+    // Taking the next number locks the head's row until the commit.
     let advance = Query::update()
         .table(name("audit_head"))
         .value(name("sequence"), Expr::col(name("sequence")).add(1))
         .and_where(Expr::col(name("id")).eq(1))
+        .returning(Query::returning().columns([name("sequence"), name("hash")]))
         .take();
-    transaction.execute(&advance).await?;
-    let read = Query::select().columns([name("sequence"), name("hash")]).from(name("audit_head")).take();
-    let head = transaction.query_one(&read).await?.ok_or_else(|| DbErr::RecordNotFound("audit_head".into()))?;
+    let head = conn.query_one(&advance).await?.ok_or_else(|| DbErr::RecordNotFound("audit_head".into()))?;
     let (number, previous): (i64, Vec<u8>) = (head.try_get("", "sequence")?, head.try_get("", "hash")?);
     let sequence = u64::try_from(number).map_err(|_| DbErr::Type("audit_head.sequence is negative".into()))?;
     let parts = [event.actor, event.action, event.subject, event.outcome.name(), event.detail];
@@ -62,14 +68,13 @@ where
         previous: Set(previous),
         hash: Set(hash.clone()),
     };
-    row::Entity::insert(row).exec_without_returning(&transaction).await?;
+    row::Entity::insert(row).exec_without_returning(conn).await?;
     let keep = Query::update()
         .table(name("audit_head"))
         .value(name("hash"), hash)
         .and_where(Expr::col(name("id")).eq(1))
         .take();
-    transaction.execute(&keep).await?;
-    transaction.commit().await
+    conn.execute(&keep).await.map(|_| ())
 }
 
 /// What an actor was refused after a sequence number, the oldest first, and up to which number that is all.
