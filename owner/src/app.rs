@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use fdo_protocol::key_auth::{Aad, AadPolicy};
-use fdo_service::database::{self, DatabaseConnection};
+use fdo_service::database::{self, DatabaseConnection, Reader, Units};
 use fdo_service::endpoint::Limits;
 use fdo_service::host::clock::Clock;
 use fdo_service::host::health::Health;
@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use crate::admission::Admission;
 use crate::ca::Ca;
 use crate::config::Config;
-use crate::db::Migrator;
+use crate::db::{Migrator, narrow};
 use crate::enrollment::est;
 use crate::error::StartError;
 use crate::files::{Files, Folder};
@@ -43,6 +43,10 @@ const PUSHES: usize = 4;
 /// What every slice is given.
 pub struct App {
     pub db: DatabaseConnection,
+    /// For what is read with every message of a device.
+    pub reader: Reader,
+    /// For changes that many devices make at once.
+    pub units: Units,
     pub clock: Clock,
     pub random: Random,
     pub keys: OwnerKeys,
@@ -112,6 +116,7 @@ impl App {
         } else {
             Records::memory(config.sessions)
         };
+        let (reader, units) = (Reader::new(&db, &narrow())?, Units::new(&db, &narrow())?);
         let now = clock.now();
         let ca = Ca::open(&db, &sealing, data_dir, &config.ca, now, &mut random.rng()).await?;
         let status = &config.status;
@@ -150,6 +155,8 @@ impl App {
             data_dir: data_dir.to_owned(),
             replica: format!("{:016x}", random.rng().next_u64()),
             sealing,
+            reader,
+            units,
             db,
             clock,
             random,

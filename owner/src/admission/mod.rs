@@ -103,7 +103,7 @@ impl Admission {
         if let Some((_, rules)) = known.filter(|(at, _)| *at == now) {
             return Ok(rules);
         }
-        let rules = Arc::new(list(&app.db).await?);
+        let rules = Arc::new(list(&app.reader).await?);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some((now, rules.clone()));
         Ok(rules)
     }
@@ -117,7 +117,7 @@ pub async fn admit(app: &App, deed: Deed, device: &Device) -> Result<(), Error> 
 
 /// The same by the inventory's id.
 pub async fn admit_by_id(app: &App, deed: Deed, device_id: &str) -> Result<(), Error> {
-    let device = inventory::find(&app.db, device_id).await?;
+    let device = inventory::find(&app.reader, device_id).await?;
     let unknown = || inventory::Error::NotFound(device_id.to_owned());
     admit(app, deed, &device.ok_or_else(unknown)?).await
 }
@@ -128,11 +128,11 @@ pub async fn decide(app: &App, deed: Deed, device: &Device) -> Result<Decision, 
     let rules = admission.rules(app).await?;
     let maker_key = match rules.iter().any(|rule| rule.criteria.maker_key.is_some()) || admission.webhook.is_some()
     {
-        true => vouchers::find_by_guid(&app.db, &device.guid).await?.map(|voucher| voucher.maker_key),
+        true => vouchers::find_by_guid(&app.reader, &device.guid).await?.map(|voucher| voucher.maker_key),
         false => None,
     };
     let groups = match (rules.iter().any(|rule| rule.criteria.group.is_some()), &device.serial) {
-        (true, Some(serial)) => store::groups_of(&app.db, serial).await?,
+        (true, Some(serial)) => store::groups_of(&app.reader, serial).await?,
         _ => Vec::new(),
     };
     let facts = rule::Facts { deed, device, maker_key: maker_key.as_deref(), groups: &groups };

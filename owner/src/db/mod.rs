@@ -3,7 +3,33 @@
 pub mod entity;
 pub mod migration;
 
+use fdo_service::database::Narrow;
 pub use migration::Migrator;
+
+/// Which columns hold 32 bits.
+pub(crate) fn narrow() -> Narrow {
+    use entity::{
+        ca_revision, certificate, claim, crl, device, device_guid, network, onboarding, plan, probe_sighting,
+    };
+    use entity::{redirect, registration, resale, stored_file, upload, voucher};
+    Narrow::default()
+        .with::<ca_revision::Entity>()
+        .with::<certificate::Entity>()
+        .with::<claim::Entity>()
+        .with::<crl::Entity>()
+        .with::<device::Entity>()
+        .with::<device_guid::Entity>()
+        .with::<network::Entity>()
+        .with::<onboarding::Entity>()
+        .with::<plan::Entity>()
+        .with::<probe_sighting::Entity>()
+        .with::<redirect::Entity>()
+        .with::<registration::Entity>()
+        .with::<resale::Entity>()
+        .with::<stored_file::Entity>()
+        .with::<upload::Entity>()
+        .with::<voucher::Entity>()
+}
 
 /// Times and counts as the databases keep them.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -13,4 +39,24 @@ pub(crate) fn signed(number: u64) -> i64 {
 /// The reverse; what a database cannot have been given becomes 0.
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn a_columns_name_says_how_wide_it_is() {
+        assert_eq!(super::narrow().clash(), None);
+    }
+
+    #[test]
+    fn every_entity_with_32_bits_is_among_them() {
+        let this = include_str!("mod.rs");
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/entity")).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let narrow = std::fs::read_to_string(&path).unwrap().contains("i32");
+            assert!(!narrow || this.contains(&format!("with::<{name}::Entity>()")), "{name}");
+        }
+    }
 }

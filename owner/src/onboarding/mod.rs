@@ -61,7 +61,7 @@ impl Conversation {
         let hello = owner::hello_device(&incoming.body)?;
         tracing::Span::current().record("guid", tracing::field::display(&hello.guid));
         app.limits.check_guid(hello.guid.as_bytes(), now)?;
-        let found = vouchers::find_for_onboarding(&app.db, &hello.guid).await;
+        let found = vouchers::find_for_onboarding(&app.reader, &hello.guid).await;
         let voucher = found.map_err(|error| Fault::internal(&error))?;
         // A blocked device is told what an unknown one is told: whoever asks has not proven to be it.
         let voucher = voucher.ok_or(Error::NotFound("no voucher for this GUID"))?;
@@ -116,7 +116,7 @@ impl Conversation {
                 (reply, Some(S::ExpectEntryOrProof(state)))
             }
             (S::ExpectEntryOrProof(state), Some(M::ProveDevice)) => {
-                let (key, rv_info) = facts.for_setup(&app.keys)?;
+                let (key, rv_info) = facts.take_setup(&app.keys)?;
                 let (reply, state) = state.prove_device(body, key, &rv_info, Guid::random(rng), rng)?;
                 let next = S::ExpectReady(state);
                 self.proven(facts, next.next_guid()).await?;
@@ -148,7 +148,7 @@ impl Conversation {
             (S::ExpectDone(state), Some(M::Done)) => {
                 let plan = provisioning.as_ref().ok_or(Error::Internal("a session without its plan"))?;
                 let (completed, reply) = state.done(body, rng)?;
-                commit::commit(app, facts, plan, &completed).await?;
+                commit::commit(app, facts, plan, completed).await?;
                 (reply, None)
             }
             _ => return Err(Error::OutOfSequence { received: incoming.message_type }.into()),
@@ -191,7 +191,7 @@ async fn still_in_use(app: &App, facts: &mut Facts) -> Result<(), Failure> {
 
 /// The device's record, unless an operator has stopped or sold it since 60.
 async fn in_use(app: &App, facts: &Facts) -> Result<inventory::Device, Failure> {
-    let device = inventory::find(&app.db, &facts.device_id).await?;
+    let device = inventory::find(&app.reader, &facts.device_id).await?;
     let device = device.ok_or(Error::Internal("a device without its record"))?;
     match device.state {
         inventory::DeviceState::Blocked => {

@@ -14,7 +14,7 @@ use crate::keys::OwnerKeys;
 use crate::serviceinfo::{DeviceFacts, Provisioning};
 
 /// The version of this layout: a session of another release is not continued.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 /// A TO2 between two messages.
 pub(super) struct Stage {
@@ -38,10 +38,17 @@ pub(super) struct Facts {
     pub is_successor: bool,
     /// When the device's record was last seen in use.
     pub checked: u64,
+    /// Until 64, so that no later message has to read a key.
+    setup: Option<Setup>,
+}
+cbor_array!(Facts { id, guid, next_guid, device_id, serial, started, is_successor, checked, setup });
+
+/// What 65 needs.
+struct Setup {
     owner_key: VerifyingKey,
     rv_info: RendezvousInfo,
 }
-cbor_array!(Facts { id, guid, next_guid, device_id, serial, started, is_successor, checked, owner_key, rv_info });
+cbor_array!(Setup { owner_key, rv_info });
 
 impl Facts {
     pub fn new(voucher: &VerifiedVoucher, is_successor: bool, now: u64, rng: &mut dyn CryptoRng) -> Self {
@@ -56,15 +63,18 @@ impl Facts {
             started: now,
             is_successor,
             checked: now,
-            owner_key: voucher.owner_key().clone(),
-            rv_info: voucher.header().rv_info.clone(),
+            setup: Some(Setup {
+                owner_key: voucher.owner_key().clone(),
+                rv_info: voucher.header().rv_info.clone(),
+            }),
         }
     }
 
     /// The owner's key, and the rendezvous that the device keeps.
-    pub fn for_setup<'a>(&self, keys: &'a OwnerKeys) -> Result<(&'a SigningKey, RendezvousInfo), Error> {
-        let key = keys.owning(&self.owner_key).ok_or(Error::Internal("the owner's key is not here any more"))?;
-        Ok((key, self.rv_info.clone()))
+    pub fn take_setup<'a>(&mut self, keys: &'a OwnerKeys) -> Result<(&'a SigningKey, RendezvousInfo), Error> {
+        let setup = self.setup.take().ok_or(Error::Internal("a session without its owner's key"))?;
+        let key = keys.owning(&setup.owner_key).ok_or(Error::Internal("the owner's key is not here any more"))?;
+        Ok((key, setup.rv_info))
     }
 
     /// Whether the device has proven itself.

@@ -57,7 +57,7 @@ pub enum Content {
 
 /// What is known of a device that plans could name it by.
 pub async fn subject(app: &App, device: &Device) -> Result<Subject, Error> {
-    let guids = inventory::guids_of(&app.db, &device.id).await?;
+    let guids = inventory::guids_of(&app.reader, &device.id).await?;
     Ok(Subject {
         id: Some(device.id.clone()),
         serial: device.serial.clone(),
@@ -68,7 +68,7 @@ pub async fn subject(app: &App, device: &Device) -> Result<Subject, Error> {
 
 /// What this device gets.
 pub async fn outline(app: &App, subject: &Subject) -> Result<Outline, Error> {
-    let (origin, steps) = match plans::for_device(&app.db, &app.sealing, subject).await? {
+    let (origin, steps) = match plans::for_device(&app.reader, &app.sealing, subject).await? {
         Some(chosen) => {
             let id = chosen.plan.scope.to_string();
             (Origin::Plan { id, outranked: chosen.outranked }, chosen.plan.steps)
@@ -131,7 +131,7 @@ async fn networks_for(app: &App, subject: &Subject, step: &WifiStep) -> Result<C
     };
     let named =
         |network: &DeviceNetwork| step.networks.as_ref().is_none_or(|ids| ids.contains(&network.network_id));
-    let assigned = networks::for_device(&app.db, &app.sealing, &scope).await?;
+    let assigned = networks::for_device(&app.reader, &app.sealing, &scope).await?;
     let usable: Vec<Network> = assigned.iter().filter(|network| named(network)).filter_map(network).collect();
     Ok(match usable.is_empty() {
         true => Content::Skipped("no network is for this device".to_owned()),
@@ -165,7 +165,7 @@ async fn file(app: &App, name: &str, path: Option<&PathBuf>) -> Result<Content, 
             Err(error) => missing(name, &error.to_string()),
         });
     }
-    let Some(file) = files::find(&app.db, name).await? else {
+    let Some(file) = files::find(&app.reader, name).await? else {
         return Ok(missing(name, "it was removed"));
     };
     // Known by its row, it may yet be gone from a disk, or have been added at a replica with another one.
