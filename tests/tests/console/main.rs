@@ -1,5 +1,5 @@
 //! The console in a real browser, against the three services: signing in, the fleet, a device, revoking its certificate.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod browser;
 
