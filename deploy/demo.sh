@@ -3,28 +3,33 @@
 # certificate, by three services and an agent that talk HTTP to each other.
 #
 #   ./deploy/demo.sh                      one device, six steps, each checked
+#   ./deploy/demo.sh --life               the second half of life too: renew, revoke, refused, CRL, OCSP, an alert
 #   ./deploy/demo.sh --devices 200        as many simulated devices at once
 #   ./deploy/demo.sh --keep               leave the services running and print how to reach them
 #   ./deploy/demo.sh --database URL       on PostgreSQL: postgres://user:password@host:port/database
 set -euo pipefail
 
-devices=1 keep=false database=""
+devices=1 keep=false life=false database=""
 while [ $# -gt 0 ]; do
   case "$1" in
     --devices) devices=${2:?--devices needs a number}; shift 2 ;;
     --devices=*) devices=${1#*=}; shift ;;
     --keep) keep=true; shift ;;
+    --life) life=true; shift ;;
     --database) database=${2:?--database needs a URL}; shift 2 ;;
     --database=*) database=${1#*=}; shift ;;
-    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "unknown option $1; see --help" >&2; exit 2 ;;
   esac
 done
 case "$devices" in ''|*[!0-9]*|0) echo "--devices needs a number from 1" >&2; exit 2 ;; esac
+[ "$life" = false ] || [ "$devices" = 1 ] || { echo "--life follows one device" >&2; exit 2; }
 
 cd "$(dirname "$0")/.."
-for tool in cargo cc openssl ${database:+psql}; do
-  command -v "$tool" >/dev/null || { echo "this needs $tool: install Rust, a C compiler and OpenSSL${database:+, and a PostgreSQL client}" >&2; exit 1; }
+tools=(cargo cc openssl ${database:+psql})
+[ "$life" = false ] || tools+=(curl python3)
+for tool in "${tools[@]}"; do
+  command -v "$tool" >/dev/null || { echo "this needs $tool: install Rust, a C compiler and OpenSSL${database:+, and a PostgreSQL client}; for --life also curl and Python 3" >&2; exit 1; }
 done
 
 # --- what the steps use -----------------------------------------------------------------------------------------
@@ -37,7 +42,7 @@ milliseconds() { echo $(( ${EPOCHREALTIME/[.,]/} / 1000 )); }
 say() { printf '%s\n' "$*"; }
 begin() { number=$1 title=$2 started=$(milliseconds); suspect=$3; }
 end() {
-  printf '  %s. %-14s %-78s %6d ms\n' "$number" "$title" "$1" $(( $(milliseconds) - started ))
+  printf '  %2s. %-14s %-78s %6d ms\n' "$number" "$title" "$1" $(( $(milliseconds) - started ))
 }
 fail() {
   printf '\nFAILED at step %s (%s): %s\n' "${number:-0}" "${title:-start}" "$1" >&2
@@ -122,6 +127,8 @@ field() { sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p' | head -n 1; }
 
 # --- build and start --------------------------------------------------------------------------------------------
 
+# Nobody wants to wait for the alert of step 10.
+[ "$life" = false ] || export FDO_OWNER_ALERTS__EVERY_SECONDS=1
 # The maker bounds what one buyer claims in an hour; a large demo is one large order.
 export FDO_MANUFACTURER_CLAIMS__SERIALS_PER_HOUR=$((devices + 600))
 
@@ -241,6 +248,92 @@ else
   onboarded=$(owner device list --state onboarded --json | grep -c '"serial"' || true)
   [ "$onboarded" = "$devices" ] || fail "the owner's API shows $onboarded of $devices devices as onboarded"
   end "openssl verify: $certificates OK; $onboarded onboarded in the owner's API"
+fi
+
+# --- 7. to 10. the second half of life --------------------------------------------------------------------------
+
+# A webhook as short as one can be: it checks the signature and keeps the message.
+receiver() {
+  cat <<'PYTHON'
+import hashlib, hmac, http.server, os, sys
+secret, folder = open(sys.argv[1], "rb").read().strip(), sys.argv[2]
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        parts = dict(part.split("=", 1) for part in self.headers["Firstlight-Signature"].split(","))
+        mac = hmac.new(secret, parts["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
+        good = hmac.compare_digest(mac, parts["v1"])
+        self.send_response(204 if good else 403)
+        self.end_headers()
+        if good:
+            with open(os.path.join(folder, "alert.json.new"), "wb") as file:
+                file.write(body)
+            os.replace(os.path.join(folder, "alert.json.new"), os.path.join(folder, "alert.json"))
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+with open(os.path.join(folder, "port.new"), "w") as file:
+    file.write(str(server.server_port))
+os.replace(os.path.join(folder, "port.new"), os.path.join(folder, "port"))
+server.serve_forever()
+PYTHON
+}
+
+# shown SECONDS COMMAND..: tries until it succeeds.
+shown() {
+  local tries=$(($1 * 10)); shift
+  for _ in $(seq 1 "$tries"); do if "$@"; then return 0; fi; sleep 0.1; done
+  return 1
+}
+number_of() { openssl x509 -in "$1" -noout -serial | cut -d= -f2; }
+on_the_list() {
+  curl -fsS "$crl" -o "$work/list.crl" && openssl crl -inform DER -in "$work/list.crl" -CAfile "$ca" -noout -text >"$work/crl.log" 2>&1 \
+    && grep -q "Serial Number: $revoked" "$work/crl.log"
+}
+revoked_by_ocsp() {
+  openssl ocsp -issuer "$work/issuing.pem" -cert "$work/revoked.pem" -url "$ocsp" -CAfile "$work/root.pem" >"$work/ocsp.log" 2>&1
+  grep -q 'revoked.pem: revoked' "$work/ocsp.log"
+}
+alerted() { grep -qs 'renewal-failed' "$work/webhook/alert.json"; }
+
+if [ "$life" = true ]; then
+  mkdir -p "$work/webhook"
+  openssl rand -hex 32 >"$work/webhook-secret"
+  receiver >"$work/receiver.py"
+  python3 "$work/receiver.py" "$work/webhook-secret" "$work/webhook" >"$work/webhook.log" 2>&1 &
+  running+=($!)
+  shown 10 test -s "$work/webhook/port" || { number=10 title=Alert suspect=webhook; fail "the webhook does not start"; }
+  owner alert-target add webhook demo "http://127.0.0.1:$(cat "$work/webhook/port")/" --secret-file "$work/webhook-secret" \
+    >"$work/target.log" 2>&1 || { number=10 title=Alert suspect="target owner"; fail "the alert target was not added"; }
+
+  begin 7 Renewal "renew owner"
+  before=$(number_of "$ldevid")
+  device renew >"$work/renew.log" 2>&1 || fail "the device did not renew"
+  revoked=$(number_of "$ldevid")
+  [ "$before" != "$revoked" ] || fail "the device has its old certificate"
+  openssl verify -x509_strict -CAfile "$work/root.pem" -untrusted "$ca" "$ldevid" >"$work/verify.log" 2>&1 \
+    || { suspect=verify; fail "openssl does not accept the new LDevID"; }
+  end "by EST, with a fresh key: ${before:0:8}.. became ${revoked:0:8}.."
+
+  begin 8 Revocation "revoke refused owner"
+  cp "$ldevid" "$work/revoked.pem"
+  crl=$(openssl x509 -in "$ldevid" -noout -ext crlDistributionPoints | sed -n 's/.*URI:\(.*\)/\1/p' | head -n 1)
+  ocsp=$(openssl x509 -in "$ldevid" -noout -ocsp_uri | head -n 1)
+  owner ca export issuing >"$work/issuing.pem" || fail "the owner does not show its issuing CA"
+  owner device revoke "$serial" --reason keyCompromise >"$work/revoke.log" 2>&1 || fail "the device was not revoked"
+  if device renew >"$work/refused.log" 2>&1; then fail "a revoked device renewed"; fi
+  grep -qi 'revoked' "$work/refused.log" || fail "the device is not told why"
+  end "$serial lost its certificates, and EST refuses to renew them: 403"
+
+  begin 9 CRL-and-OCSP "crl ocsp owner"
+  shown 5 on_the_list || fail "the certificate is not on its CRL after 5 seconds"
+  shown 5 revoked_by_ocsp || fail "OCSP does not say revoked after 5 seconds"
+  end "openssl finds ${revoked:0:8}.. on the CRL that it names, and OCSP says revoked"
+
+  begin 10 Alert "webhook owner"
+  shown 20 alerted || fail "no alert came to the webhook"
+  [ "$(owner alert list --json | grep -c '"renewal-failed"')" -ge 1 ] || fail "the owner lists no alert"
+  end "the refused renewal was told to a webhook, signed, and is listed"
 fi
 
 say

@@ -1,5 +1,5 @@
-//! One certificate of each kind of profile, by `openssl verify -x509_strict` and, where `FDO_PKILINT` names
-//! `lint_pkix_cert` of pkilint, by that.
+//! One certificate of each kind of profile, by `openssl verify -x509_strict` and, where `FDO_PKILINT` names the folder of
+//! pkilint's programs, by `lint_pkix_cert`.
 #![allow(clippy::unwrap_used)]
 
 mod fixtures;
@@ -21,7 +21,7 @@ fn run(program: &str, dir: &Path, line: &str) -> Result<String, String> {
 }
 
 /// What pkilint finds, save that it takes a URN for no URI: it wants a host in each, which RFC 5280 (4.2.1.6) does not.
-fn findings(lint: &str, dir: &Path, line: &str) -> Vec<String> {
+fn findings(lint: &Path, dir: &Path, line: &str) -> Vec<String> {
     let output = Command::new(lint).current_dir(dir).args(line.split_whitespace()).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -56,7 +56,8 @@ fn examine(world: &World, leaf: &Issued) -> String {
     for (name, issued) in all {
         let text = pem::encode_certificates(&[issued.der()]).unwrap();
         std::fs::write(dir.path().join(format!("{name}.pem")), text).unwrap();
-        if let Some(lint) = std::env::var("FDO_PKILINT").ok().filter(|lint| !lint.is_empty()) {
+        if let Some(folder) = std::env::var_os("FDO_PKILINT").filter(|folder| !folder.is_empty()) {
+            let lint = Path::new(&folder).join("lint_pkix_cert");
             assert_eq!(findings(&lint, dir.path(), &format!("lint -s ERROR {name}.pem")), [""; 0], "{name}");
         }
     }
