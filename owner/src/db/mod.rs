@@ -49,6 +49,27 @@ mod tests {
         assert_eq!(super::narrow().clash(), None);
     }
 
+    /// Their columns of 64 bits are named as others' of 32 bits: these are read on the ordinary connection only.
+    const ORDINARY: [&str; 4] = ["admission_rule", "alert_delivery", "enrollment_request", "probe"];
+
+    #[test]
+    fn columns_of_64_bits_have_names_of_their_own() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/entity");
+        let columns = |text: &str, kind: &str| -> Vec<String> {
+            let lines =
+                text.lines().filter(|line| line.contains(kind)).filter_map(|line| line.trim().split_once(':'));
+            lines.filter_map(|(name, _)| name.strip_prefix("pub ").map(str::to_owned)).collect()
+        };
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let texts: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        let narrow: Vec<_> = texts.iter().flat_map(|text| columns(text, "i32")).collect();
+        for (file, text) in files.iter().zip(&texts) {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let clash = columns(text, "i64").iter().any(|column| narrow.contains(column));
+            assert_eq!(clash, ORDINARY.contains(&name), "{name}");
+        }
+    }
+
     #[test]
     fn every_entity_with_32_bits_is_among_them() {
         let this = include_str!("mod.rs");
