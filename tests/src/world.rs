@@ -298,6 +298,13 @@ pub async fn onboard(agent: &Agent<HttpTransport>) -> Result<Onboarded, OnboardE
     agent.onboard(Policy { attempts: Attempts::Limited(1), reonboard: false }).await
 }
 
+/// The certificates of devices; a CA certifies its own listeners too.
+pub async fn certificates_of_devices(api: &ApiClient) -> Vec<Value> {
+    let mut all: Vec<Value> = api.pages("/api/v1/certificates").await.unwrap();
+    all.retain(|certificate| certificate["device_id"] != "");
+    all
+}
+
 /// Reads a file below a directory.
 pub fn read(directory: &Path, name: &str) -> String {
     std::fs::read_to_string(directory.join(name)).unwrap()

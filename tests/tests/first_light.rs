@@ -3,7 +3,7 @@
 
 use fdo_device::Onboarded;
 use fdo_protocol::crypto::KeyType;
-use fdo_tests::world::{World, onboard, read};
+use fdo_tests::world::{World, certificates_of_devices, onboard, read};
 use serde_json::{Value, json};
 
 async fn network(world: &World) {
@@ -31,8 +31,7 @@ async fn a_device_goes_from_the_factory_to_its_owners_network() {
         let device: Value = world.owner_api.get("/api/v1/devices/SN-1").await.unwrap();
         assert_eq!(device["state"], "onboarded", "{device}");
         assert_eq!(device["guid"], next_guid.to_string(), "{device}");
-        let certificates: Value = world.owner_api.get("/api/v1/certificates").await.unwrap();
-        let certificate = &certificates["items"][0];
+        let certificate = &certificates_of_devices(&world.owner_api).await[0];
         assert!(certificate["subject"].as_str().unwrap().contains("SN-1"), "{certificate}");
 
         // A second power-on does nothing; the secret of the network is nowhere to be read.

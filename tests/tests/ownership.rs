@@ -9,7 +9,7 @@ use fdo_protocol::crypto::KeyType;
 use fdo_service::cli::{ApiClient, CliError};
 use fdo_service::host::config::Listen;
 use fdo_service::host::random::Random;
-use fdo_tests::world::{World, free_port, onboard};
+use fdo_tests::world::{World, certificates_of_devices, free_port, onboard};
 use serde_json::{Value, json};
 
 /// An owner that devices can reach, beside the world's own.
@@ -76,7 +76,7 @@ async fn again(agent: &Agent<HttpTransport>) -> Result<Onboarded, OnboardError> 
 }
 
 async fn certificates(api: &ApiClient) -> Vec<(String, Value)> {
-    let all: Vec<Value> = api.pages("/api/v1/certificates").await.unwrap();
+    let all = certificates_of_devices(api).await;
     all.iter().map(|one| (one["state"].as_str().unwrap().to_owned(), one["reason"].clone())).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use fdo_device::Onboarded;
 use fdo_protocol::crypto::KeyType;
-use fdo_tests::world::{World, WorldSettings, onboard};
+use fdo_tests::world::{World, WorldSettings, certificates_of_devices, onboard};
 use serde_json::Value;
 
 fn sizes() -> Vec<String> {
@@ -35,7 +35,7 @@ async fn rsa_devices_are_born_bought_and_onboarded_by_either_key_exchange() {
         assert_eq!(device["state"], "onboarded", "{device}");
     }
     // Its LDevID is for an elliptic curve key all the same.
-    let certificates: Vec<Value> = world.owner_api.pages("/api/v1/certificates").await.unwrap();
+    let certificates = certificates_of_devices(&world.owner_api).await;
     assert_eq!(certificates.len(), 3, "{certificates:?}");
     world.stop().await;
 }

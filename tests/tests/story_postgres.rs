@@ -4,7 +4,7 @@
 use fdo_device::Onboarded;
 use fdo_protocol::crypto::KeyType;
 use fdo_tests::postgres::Databases;
-use fdo_tests::world::{World, WorldSettings, onboard, read};
+use fdo_tests::world::{World, WorldSettings, certificates_of_devices, onboard, read};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn a_device_goes_from_the_factory_to_its_owners_network_on_postgres() {
         assert_eq!(device["guid"], next_guid.to_string(), "{device}");
         assert_eq!(onboard(&agent).await.unwrap(), Onboarded::Already(next_guid));
     }
-    let certificates: Vec<Value> = world.owner_api.pages("/api/v1/certificates").await.unwrap();
+    let certificates = certificates_of_devices(&world.owner_api).await;
     assert_eq!(certificates.iter().filter(|certificate| certificate["revoked"].is_null()).count(), 2);
     for name in ["manufacturer", "rendezvous", "owner"] {
         let file = world.directory.path().join(name).join(format!("{name}.db"));
