@@ -306,6 +306,8 @@ if [ "$life" = true ]; then
   owner alert-target add webhook demo "http://127.0.0.1:$(cat "$work/webhook/port")/" --secret-file "$work/webhook-secret" \
     >"$work/target.log" 2>&1 || { number=10 title=Alert suspect="target owner"; fail "the alert target was not added"; }
 
+  # By the link, which leads to the present pair: renewal puts another one in its place.
+  ldevid=$work/device/ldevid/ldevid.pem ca=$work/device/ldevid/ldevid-ca.pem
   begin 7 Renewal "renew owner"
   before=$(number_of "$ldevid")
   device renew >"$work/renew.log" 2>&1 || fail "the device did not renew"
